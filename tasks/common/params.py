@@ -1,0 +1,171 @@
+"""params.yaml as frozen, bounded models, one a section."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tasks.common.errors import ParamsError, did_you_mean
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Width = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Section(BaseModel):
+    """One section of params.yaml: every key required, no other key allowed, types as written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Dataset(Section):
+    """Which images there are and how they are split."""
+
+    source: str = Field(min_length=1, description="folder of class folders")
+    seed: int = Field(ge=0, description="another seed, another split")
+    val_fraction: float = Field(gt=0, lt=0.5, description="share of images that choose when training stops")
+    test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation sees")
+    near_duplicate_bits: int = Field(ge=0, le=16, description="images whose hashes differ by at most this share a split")
+    max_megapixels: Positive = Field(description="larger images are set aside")
+
+
+class Validation(Section):
+    """When a dataset is good enough to train on."""
+
+    min_classes: int = Field(ge=2, description="fewer classes stop the run")
+    min_images_per_class: int = Field(ge=3, description="usable images that every class needs")
+    max_unusable_fraction: Fraction = Field(description="a larger share of unusable images stops the run")
+    min_side: int = Field(ge=1, description="pixels; smaller images are set aside")
+    max_class_ratio: float = Field(ge=1, description="largest class over smallest; above it a warning")
+
+
+class Backbone(Section):
+    """Which pretrained network, with which weights."""
+
+    name: str = Field(min_length=1, description="a name of the registry")
+    weights: str = Field(min_length=1, description="starter, imagenet, none, or the path of an .h5 file")
+    input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the weights' own")
+    alpha: float | None = Field(gt=0, le=2, description="MobileNet's width multiplier; null: the weights' own")
+    pooling: Literal["avg", "max"] = Field(description="how the last maps become one vector")
+    seed: int = Field(ge=0, description="of random weights (weights: none)")
+    mirror: str | None = Field(pattern=r"^https?://", description="base URL in place of the official host")
+    tolerance: Positive = Field(description="largest relative difference between Keras and ONNX")
+
+
+class Features(Section):
+    """How the frozen base runs over the images."""
+
+    batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
+
+
+class Training(Section):
+    """What training the head and fine-tuning share."""
+
+    learning_rate: float = Field(gt=0, le=10, description="peak of AdamW's learning rate")
+    weight_decay: float = Field(ge=0, lt=1, description="AdamW's decoupled weight decay")
+    label_smoothing: Fraction = Field(description="share of the target spread over all classes")
+    batch_size: int = Field(ge=1, le=65536, description="images a step")
+    epochs: int = Field(ge=1, le=100_000, description="upper limit")
+    patience: int = Field(ge=1, description="epochs without a better validation loss before training stops")
+    seed: int = Field(ge=0, description="of initial weights, order and dropout")
+    threads: int = Field(ge=1, le=256, description="of TensorFlow; another count, other last bits")
+
+
+class Head(Training):
+    """The dense classifier on the features."""
+
+    hidden: list[Width] = Field(description="widths of the dense layers before the output")
+    dropout: Fraction = Field(description="share of values dropped before each dense layer")
+
+
+class Finetuning(Training):
+    """Training the top of the base too."""
+
+    enabled: bool = Field(description="false: the head is passed on unchanged")
+    cut: str = Field(min_length=1, description="layers above this one are trained on")
+
+
+class Export(Section):
+    """How closely the exported file is held to the training side."""
+
+    parity_images: int = Field(ge=1, description="validation images that are compared")
+    tolerance: Positive = Field(description="largest difference of a probability")
+
+
+class Evaluation(Section):
+    """What is said of the exported file."""
+
+    confidence: float = Field(gt=0.5, lt=1, description="of the accuracy interval")
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    dataset: Dataset
+    validation: Validation
+    backbone: Backbone
+    features: Features
+    head: Head
+    finetuning: Finetuning
+    export: Export
+    evaluation: Evaluation
+
+
+def load(path: Path) -> Params:
+    """Read and check the whole file, so that a typo anywhere is found by the first stage that runs.
+
+    Raises ParamsError with one line that names every wrong key, what was found, and what is allowed.
+    """
+    try:
+        document = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError as error:
+        message = f"{path} is missing. Run from the root of the repository, where {path.name} lies."
+        raise ParamsError(message) from error
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        message = f"{path}{line} is not valid YAML: {error.problem}."
+        raise ParamsError(message) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        message = f"{path} is not valid YAML: {' '.join(str(error).split())}"
+        raise ParamsError(message) from error
+    return check(document, path)
+
+
+def check(document: object, path: Path) -> Params:
+    """Turn a parsed document into Params; `path` is only named in errors. Raises ParamsError."""
+    try:
+        return Params.model_validate(document)
+    except ValidationError as error:
+        message = f"{path}: " + "; ".join(_explain(details) for details in error.errors())
+        raise ParamsError(message) from error
+
+
+def _explain(details: ErrorDetails) -> str:
+    location = details["loc"]
+    key = ".".join(str(part) for part in location)
+    if details["type"] == "extra_forbidden":
+        return f"there is no key '{key}'.{did_you_mean(str(location[-1]), _keys_beside(location))}"
+    if details["type"] == "missing":
+        return f"'{key}' is missing."
+    if details["type"] in {"model_type", "model_attributes_type"}:
+        return f"'{key or 'the file'}' is {_shown(details['input'])}; expected a section of keys."
+    expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"'{key}' is {_shown(details['input'])}; expected {expected}."
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Params
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else str(value)
