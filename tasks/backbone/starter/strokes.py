@@ -24,8 +24,9 @@ _UNSTEADY = (0.02, 0.07)
 _PEN = (3.0, 12.0)
 _CURVE_POINTS = 8
 _LIKENESS = 32
-_LIKE_A_DIGIT = 0.72
-_LIKE_ANOTHER = 0.80
+_LIKE_A_DIGIT = 0.58
+_SLANTS = (-0.3, 0.0, 0.3)
+_LIKE_ANOTHER = 0.74
 
 # The ten digits as people write them, used for nothing but turning away invented characters that resemble one.
 _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
@@ -34,12 +35,14 @@ _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0.2, 0.3), (0.5, 0), (0.5, 0.5), (0.5, 1)),),
     (((0.2, 0.3), (0.5, 0), (0.5, 1)), ((0.1, 1), (0.9, 1))),
     (((0.1, 0.2), (0.5, 0), (0.85, 0.25), (0.5, 0.6), (0.1, 1)), ((0.1, 1), (0.9, 1))),
+    (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.1, 1)), ((0.1, 1), (0.9, 1))),
     (((0.1, 0.1), (0.6, 0), (0.85, 0.25), (0.4, 0.48)), ((0.4, 0.48), (0.9, 0.7), (0.6, 1), (0.1, 0.9))),
     (((0.6, 0), (0.05, 0.65)), ((0.05, 0.65), (0.95, 0.65)), ((0.6, 0), (0.6, 1))),
     (((0.15, 0), (0.05, 0.55)), ((0.05, 0.55), (0.95, 0.55)), ((0.8, 0), (0.7, 1))),
     (((0.9, 0), (0.2, 0)), ((0.2, 0), (0.15, 0.45)), ((0.15, 0.45), (0.8, 0.45), (0.85, 0.8), (0.5, 1), (0.1, 0.9))),
     (((0.8, 0), (0.25, 0.35), (0.1, 0.75), (0.5, 1), (0.9, 0.75), (0.5, 0.5), (0.12, 0.7)),),
     (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.55, 0.5), (0.35, 1))),
+    (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.1, 1))),
     (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.55, 0.5), (0.35, 1)), ((0.3, 0.5), (0.8, 0.5))),
     (((0.5, 0.48), (0.15, 0.25), (0.5, 0), (0.85, 0.25), (0.5, 0.48), (0.1, 0.75), (0.5, 1), (0.9, 0.75), (0.5, 0.48)),),
     (((0.85, 0.25), (0.5, 0.5), (0.1, 0.25), (0.5, 0), (0.85, 0.25), (0.8, 0.6), (0.7, 1)),),
@@ -75,19 +78,24 @@ class StrokeWorld:
 
 
 def digit_characters() -> tuple[Character, ...]:
-    """Return the ten digits in their common written forms, for turning away what resembles them."""
-    return tuple(tuple(np.array(stroke, dtype=np.float64) for stroke in strokes) for strokes in _DIGITS)
+    """Return the ten digits in their common written forms, upright and slanted, for turning away what resembles them."""
+    return tuple(
+        tuple(np.array(stroke) @ np.array([[1.0, 0.0], [slant, 1.0]]) for stroke in strokes)
+        for strokes in _DIGITS
+        for slant in _SLANTS
+    )
 
 
 def likeness(character: Character) -> NDArray[np.float64]:
-    """Return a blurred, unit-length view of a character, float64 [32 * 32]; two views' dot product is 0..1."""
+    """Return a blurred view of a character, float64 [32 * 32]; the dot product of two is their correlation."""
     points = np.concatenate([_curve(stroke) for stroke in character])
     low = points.min(axis=0)
-    # A thin upright stroke must stay thin, so both axes share one scale unless the character is nearly square.
+    # Width and height are fitted apart, so that a squeezed digit is found too; but a bar must not grow into a block.
     span = np.maximum(points.max(axis=0) - low, 0.25)
     fitted = tuple((stroke - low) / span for stroke in character)
     image = Image.fromarray(_written(fitted, 3.0, _LIKENESS, 24)).filter(ImageFilter.GaussianBlur(1.6))
     view = np.asarray(image, dtype=np.float64).ravel()
+    view -= view.mean()
     return view / np.linalg.norm(view)
 
 
