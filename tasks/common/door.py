@@ -11,7 +11,9 @@ from tasks.common.errors import GraftError
 def parser(stage: str, summary: str) -> argparse.ArgumentParser:
     """Return the argument parser of `python -m tasks.STAGE`, with the one option that all stages share."""
     arguments = argparse.ArgumentParser(prog=f"python -m tasks.{stage}", description=summary)
-    arguments.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (default: %(default)s)")
+    arguments.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="params file (default: %(default)s)"
+    )
     return arguments
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tasks.common.errors import ImageError
 
@@ -44,7 +44,7 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixe
             return np.asarray(_to_rgb(ImageOps.exif_transpose(image))), encoding
     except ImageError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         message = f"not an image in a known format ({', '.join(FORMATS)})"
         raise ImageError(message) from error
     except Exception as error:  # Decoders of hostile bytes raise anything: OSError, SyntaxError, struct.error, ...

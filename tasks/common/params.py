@@ -28,7 +28,9 @@ class Dataset(Section):
     seed: int = Field(ge=0, description="another seed, another split")
     val_fraction: float = Field(gt=0, lt=0.5, description="share of images that choose when training stops")
     test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation sees")
-    near_duplicate_bits: int = Field(ge=0, le=16, description="images whose hashes differ by at most this share a split")
+    near_duplicate_bits: int = Field(
+        ge=0, le=16, description="images whose hashes differ by at most this share a split"
+    )
     max_megapixels: Positive = Field(description="larger images are set aside")
 
 

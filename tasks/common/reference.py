@@ -22,5 +22,5 @@ def load(path: Path) -> tuple[list[str], npt.NDArray[np.float32], list[str]]:
     """Return image paths, probabilities, float32 [N, classes], and class names."""
     table = pq.read_table(path)
     classes = table.schema.metadata[b"classes"].decode().split("\n")
-    values = table["probabilities"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return table["path"].to_pylist(), values.reshape(-1, len(classes)), classes
+    images = [str(path) for path in table["path"].to_pylist()]
+    return images, np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes)), classes

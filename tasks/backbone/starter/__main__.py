@@ -1,8 +1,8 @@
 """Make the starter weights: draw the images, pretrain, save the base, try it.
 
-    python -m tasks.backbone.starter                 remakes the committed file (about an hour on two cores)
-    python -m tasks.backbone.starter --trial-only    measures the file that is there
-    python -m tasks.backbone.starter --samples FILE  writes a contact sheet of training images
+python -m tasks.backbone.starter                 remakes the committed file (about an hour on two cores)
+python -m tasks.backbone.starter --trial-only    measures the file that is there
+python -m tasks.backbone.starter --samples FILE  writes a contact sheet of training images
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tasks.backbone.starter", description="Make the starter weights.")
     parser.add_argument("--out", type=Path, default=COMMITTED, help="weights file (default: the committed one)")
-    parser.add_argument("--images", type=int, default=200_000, help="images to draw; 12 kB of memory each (%(default)s)")
+    parser.add_argument(
+        "--images", type=int, default=200_000, help="images to draw; 12 kB of memory each (%(default)s)"
+    )
     parser.add_argument("--steps", type=int, default=60_000, help="training steps (%(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="images a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of images and training (%(default)s)")
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _make(arguments: argparse.Namespace) -> None:
     # TensorFlow takes seconds to import and is not needed for the images, whose processes must not load it either.
-    from tasks.backbone.starter.pretraining import Recipe, pretrain, set_up  # noqa: PLC0415
+    from tasks.backbone.starter.pretraining import Recipe, pretrain, set_up
 
     classes = len(class_names(all_worlds()))
     with _progress() as progress:
@@ -90,7 +92,7 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _try(path: Path, splits: int) -> None:
-    from tasks.backbone.starter.trial import SHOTS, load_base, trial  # noqa: PLC0415 - as above
+    from tasks.backbone.starter.trial import SHOTS, load_base, trial
 
     base = load_base(path)
     with _CONSOLE.status(f"trying the features, {splits} splits"):

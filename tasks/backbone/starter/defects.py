@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SIDE = 64
 """Side of an image, in pixels."""
 
+_MOST_BRANCHES = 6
+_BRANCHES = 0.12
 _AXIS = np.arange(SIDE, dtype=np.float32)
 Layer = NDArray[np.float32]
 
@@ -36,7 +38,9 @@ def _draw(kind: str, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Lay a defect, darker or brighter by 15-70 levels, on a sheet of metal under uneven light."""
     grain = rng.standard_normal((SIDE, 1)) * rng.uniform(1, 7) + rng.standard_normal((SIDE, SIDE)) * rng.uniform(2, 8)
     light = rng.uniform(-0.25, 0.25, 2)
-    sheet = (rng.uniform(80, 180) + grain) * (1 + light[0] * (_AXIS[:, None] / SIDE - 0.5) + light[1] * (_AXIS / SIDE - 0.5))
+    sheet = (rng.uniform(80, 180) + grain) * (
+        1 + light[0] * (_AXIS[:, None] / SIDE - 0.5) + light[1] * (_AXIS / SIDE - 0.5)
+    )
     sign = rng.choice((-1.0, 1.0), p=(0.7, 0.3))
     sheet = sheet + sign * rng.uniform(15, 70) * KINDS[kind](rng)
     grey = np.clip(sheet, 0, 255)[..., None]
@@ -49,7 +53,7 @@ def _drawn(lines: list[list[tuple[float, float]]], width: int, blur: float) -> L
     draw = ImageDraw.Draw(image)
     for line in lines:
         draw.line([(2 * x, 2 * y) for x, y in line], fill=255, width=width)
-    return np.asarray(image.reduce(2).filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / 255
+    return np.asarray(image.reduce(2).filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / np.float32(255)
 
 
 def _blob(x: float, y: float, across: float, along: float, angle: float, edge: float) -> Layer:
@@ -71,7 +75,10 @@ def _scratches(rng: np.random.Generator) -> Layer:
         x, y = rng.uniform(12, SIDE - 12, 2)
         t = np.linspace(-0.5, 0.5, 12)
         bend = rng.normal(0, 4) * (t**2 * 4 - 1)
-        xs, ys = x + length * t * np.cos(angle) - bend * np.sin(angle), y + length * t * np.sin(angle) + bend * np.cos(angle)
+        xs, ys = (
+            x + length * t * np.cos(angle) - bend * np.sin(angle),
+            y + length * t * np.sin(angle) + bend * np.cos(angle),
+        )
         lines.append([(float(a), float(b)) for a, b in zip(xs, ys, strict=True)])
     return _drawn(lines, int(rng.integers(2, 5)), 0.4)
 
@@ -88,15 +95,21 @@ def _pits(rng: np.random.Generator) -> Layer:
 def _crack(rng: np.random.Generator) -> Layer:
     lines: list[list[tuple[float, float]]] = []
     heading = rng.uniform(0, 2 * np.pi)
-    fronts = [(SIDE / 2 - 26 * np.cos(heading) + rng.normal(0, 6), SIDE / 2 - 26 * np.sin(heading) + rng.normal(0, 6), heading)]
-    while fronts and len(lines) < 6:
+    fronts = [
+        (
+            SIDE / 2 - 26 * np.cos(heading) + rng.normal(0, 6),
+            SIDE / 2 - 26 * np.sin(heading) + rng.normal(0, 6),
+            heading,
+        )
+    ]
+    while fronts and len(lines) < _MOST_BRANCHES:
         x, y, direction = fronts.pop()
         line = [(x, y)]
         for _ in range(int(rng.integers(6, 15))):
             turned = direction + rng.normal(0, 0.7)
             x, y = x + 4 * np.cos(turned), y + 4 * np.sin(turned)
             line.append((x, y))
-            if rng.random() < 0.12:
+            if rng.random() < _BRANCHES:
                 fronts.append((x, y, direction + rng.choice((-0.9, 0.9))))
         lines.append(line)
     return _drawn(lines, int(rng.integers(2, 5)), 0.3)
@@ -107,7 +120,9 @@ def _stain(rng: np.random.Generator) -> Layer:
     x, y = rng.uniform(20, SIDE - 20, 2)
     for _ in range(4):
         dx, dy = rng.normal(0, 6, 2)
-        layer = np.maximum(layer, _blob(x + dx, y + dy, rng.uniform(6, 13), rng.uniform(8, 16), rng.uniform(0, np.pi), 7))
+        layer = np.maximum(
+            layer, _blob(x + dx, y + dy, rng.uniform(6, 13), rng.uniform(8, 16), rng.uniform(0, np.pi), 7)
+        )
     return layer * np.float32(0.7)
 
 

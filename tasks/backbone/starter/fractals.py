@@ -8,11 +8,14 @@ do, so that every map contracts and no class has to be searched for long.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.backbone.starter.warp import CANVAS, CONTENT, Warp, warp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TURN = Warp(rotation=40.0)
 _CHAINS = 384

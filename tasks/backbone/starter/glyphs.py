@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tasks.backbone.starter.warp import CANVAS, CONTENT, Warp, thicken, warp
 from tasks.common.errors import GraftError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FONT_FOLDERS = (
     Path("/usr/share/fonts"),
@@ -110,9 +113,7 @@ def glyph_mask(face: str, character: str) -> NDArray[np.uint8] | None:
     fit = CONTENT / max(ink.size)
     size = (max(2, round(ink.width * fit)), max(2, round(ink.height * fit)))
     canvas = Image.new("L", (CANVAS, CANVAS))
-    canvas.paste(
-        ink.resize(size, Image.Resampling.BILINEAR), ((CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2)
-    )
+    canvas.paste(ink.resize(size, Image.Resampling.BILINEAR), ((CANVAS - size[0]) // 2, (CANVAS - size[1]) // 2))
     return np.asarray(canvas)
 
 

@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.backbone.starter.fractals import FractalWorld
 from tasks.backbone.starter.glyphs import GlyphWorld, find_faces
@@ -19,6 +18,8 @@ from tasks.backbone.starter.warp import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 _CHUNK = 500
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from tasks.backbone.starter.textures import noise
 from tasks.backbone.starter.warp import SIDE
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _LEAST_CONTRAST = 40.0
+_TEXTURED_GROUND = 0.45
+_TEXTURED_FIGURE = 0.15
+_UNEVEN_LIGHT = 0.35
+_COARSE = 0.30
+_BLURRED = 0.25
+_NOISY = 0.45
+_GREY = 1 / 3
 _AXIS = np.linspace(-1.0, 1.0, SIDE, dtype=np.float32)
 
 
@@ -23,14 +34,14 @@ def paint(mask: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
     cover = _degraded(mask, rng)[..., None] * np.float32(1 / 255)
     ground, figure = _colours(rng)
     base = np.broadcast_to(ground, (SIDE, SIDE, 3))
-    if rng.random() < 0.45:
+    if rng.random() < _TEXTURED_GROUND:
         base = base + _surface(rng)
-    ink = figure + _surface(rng) if rng.random() < 0.15 else figure
+    ink = figure + _surface(rng) if rng.random() < _TEXTURED_FIGURE else figure
     picture = base + (ink - base) * cover
-    if rng.random() < 0.35:
+    if rng.random() < _UNEVEN_LIGHT:
         slope = rng.uniform(-0.4, 0.4, 2).astype(np.float32)
         picture = picture * (1 + slope[0] * _AXIS[:, None, None] + slope[1] * _AXIS[None, :, None])
-    if rng.random() < 0.45:
+    if rng.random() < _NOISY:
         picture = picture + rng.standard_normal((SIDE, SIDE, 3), dtype=np.float32) * np.float32(rng.uniform(2, 24))
     return np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)
 
@@ -38,10 +49,10 @@ def paint(mask: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
 def _degraded(mask: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Blur a mask, or draw it on few pixels and enlarge it, as small originals are."""
     image = Image.fromarray(mask)
-    if rng.random() < 0.30:
+    if rng.random() < _COARSE:
         side = round(float(np.exp(rng.uniform(*np.log((8, 32))))))
         image = image.resize((side, side), Image.Resampling.BOX).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    if rng.random() < 0.25:
+    if rng.random() < _BLURRED:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 2.2))))
     return np.asarray(image)
 
@@ -50,7 +61,7 @@ def _colours(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.
     """Return the colours of ground and figure, float32 [3] each, far enough apart in luma; a third are greys."""
     while True:
         pair = rng.uniform(0, 255, (2, 3)).astype(np.float32)
-        if rng.random() < 1 / 3:
+        if rng.random() < _GREY:
             pair[:] = pair[:, :1]
         if abs(float((pair[0] - pair[1]) @ _LUMA)) >= _LEAST_CONTRAST:
             return pair[0], pair[1]

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tasks.backbone.starter.warp import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
 ALPHA = 0.25
 _SHIFT = 6
+_INVERTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,20 +82,18 @@ def pretrain(
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8),
-            tf.TensorSpec((None,), tf.int32),
-        ]
-    )
-    def step(batch: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def train(batch: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = model(tf.cast(batch, tf.float32) / 127.5 - 1.0, training=True)
             loss = loss_of(tf.one_hot(targets, classes), logits)
-        optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True)
+        )
         hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets)
         return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
 
+    signature = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8), tf.TensorSpec((None,), tf.int32)]
+    step = tf.function(train, input_signature=signature)
     for number, (batch, targets) in enumerate(_batches(pictures, labels, recipe), start=1):
         loss, accuracy = step(batch, targets)
         report(number, float(loss), float(accuracy), base)
@@ -120,7 +120,7 @@ def augment(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
     columns = np.clip(np.arange(SIDE) + dx, 0, SIDE - 1)
     picture = picture[rows][:, columns][..., rng.permutation(3)]
     levels = np.arange(256, dtype=np.float32)
-    if rng.random() < 0.5:
+    if rng.random() < _INVERTED:
         levels = 255 - levels
     levels = (levels - 127.5) * rng.uniform(0.6, 1.3) + 127.5 + rng.uniform(-25, 25)
     table = np.clip(levels, 0, 255).astype(np.uint8)

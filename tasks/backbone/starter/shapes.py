@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tasks.backbone.starter.warp import CANVAS, CONTENT, Warp, warp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 _TURN = Warp(rotation=40.0, stretch=0.25)
 _OUTLINE_POINTS = 96
@@ -48,12 +49,27 @@ _RADII: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "flower of 7": _flower(7),
     "gear": lambda angle: np.where(np.sin(10 * angle) > 0, 1.0, 0.72),
     "drop": lambda angle: 0.5 + 0.5 * np.abs(np.cos((angle + np.pi / 2) / 2)) ** 6,
-    "heart": lambda angle: 0.6 + 0.4 * np.abs(np.cos((angle + np.pi / 2) / 2)) - 0.45 * np.exp(-6 * (1 + np.sin(angle))),
+    "heart": lambda angle: (
+        0.6 + 0.4 * np.abs(np.cos((angle + np.pi / 2) / 2)) - 0.45 * np.exp(-6 * (1 + np.sin(angle)))
+    ),
     "half disc": lambda angle: np.where(np.sin(angle) > 0, 1.0, 0.02),
     "open disc": lambda angle: np.where(np.cos(angle) > np.cos(0.6), 0.02, 1.0),
 }
 _CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
-    "cross": ((-1, -3), (1, -3), (1, -1), (3, -1), (3, 1), (1, 1), (1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1)),
+    "cross": (
+        (-1, -3),
+        (1, -3),
+        (1, -1),
+        (3, -1),
+        (3, 1),
+        (1, 1),
+        (1, 3),
+        (-1, 3),
+        (-1, 1),
+        (-3, 1),
+        (-3, -1),
+        (-1, -1),
+    ),
     "arrow": ((-3, -1), (0, -1), (0, -3), (3, 0), (0, 3), (0, 1), (-3, 1)),
     "chevron": ((-3, -3), (0, -3), (3, 0), (0, 3), (-3, 3), (0, 0)),
     "stairs": ((-3, 3), (-3, 1), (-1, 1), (-1, -1), (1, -1), (1, -3), (3, -3), (3, 3)),

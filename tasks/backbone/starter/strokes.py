@@ -22,6 +22,8 @@ _HAND = Warp(rotation=18.0)
 _GRID = 4
 _UNSTEADY = (0.02, 0.07)
 _PEN = (3.0, 12.0)
+_JOINED = 0.75
+_STRAIGHT = 2
 _CURVE_POINTS = 8
 _LIKENESS = 32
 _LIKE_A_DIGIT = 0.58
@@ -44,7 +46,19 @@ _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.55, 0.5), (0.35, 1))),
     (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.1, 1))),
     (((0.1, 0), (0.9, 0)), ((0.9, 0), (0.55, 0.5), (0.35, 1)), ((0.3, 0.5), (0.8, 0.5))),
-    (((0.5, 0.48), (0.15, 0.25), (0.5, 0), (0.85, 0.25), (0.5, 0.48), (0.1, 0.75), (0.5, 1), (0.9, 0.75), (0.5, 0.48)),),
+    (
+        (
+            (0.5, 0.48),
+            (0.15, 0.25),
+            (0.5, 0),
+            (0.85, 0.25),
+            (0.5, 0.48),
+            (0.1, 0.75),
+            (0.5, 1),
+            (0.9, 0.75),
+            (0.5, 0.48),
+        ),
+    ),
     (((0.85, 0.25), (0.5, 0.5), (0.1, 0.25), (0.5, 0), (0.85, 0.25), (0.8, 0.6), (0.7, 1)),),
 )
 
@@ -78,7 +92,7 @@ class StrokeWorld:
 
 
 def digit_characters() -> tuple[Character, ...]:
-    """Return the ten digits in their common written forms, upright and slanted, for turning away what resembles them."""
+    """Return the ten digits in their common written forms, upright and slanted both ways."""
     return tuple(
         tuple(np.array(stroke) @ np.array([[1.0, 0.0], [slant, 1.0]]) for stroke in strokes)
         for strokes in _DIGITS
@@ -110,7 +124,7 @@ def _invent(rng: np.random.Generator) -> Character:
         count = int(rng.choice((2, 3, 4), p=(0.3, 0.4, 0.3)))
         grid = rng.permutation(_GRID * _GRID)[:count]
         points = np.stack([grid % _GRID, grid // _GRID], axis=1) / (_GRID - 1)
-        if strokes and rng.random() < 0.75:
+        if strokes and rng.random() < _JOINED:
             earlier = strokes[int(rng.integers(len(strokes)))]
             points[0] = earlier[int(rng.integers(len(earlier)))]
         strokes.append(points)
@@ -119,7 +133,7 @@ def _invent(rng: np.random.Generator) -> Character:
 
 def _curve(stroke: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return points along the Catmull-Rom spline through the control points, float64 [points, 2]."""
-    if len(stroke) == 2:
+    if len(stroke) == _STRAIGHT:
         return stroke
     padded = np.concatenate([2 * stroke[:1] - stroke[1:2], stroke, 2 * stroke[-1:] - stroke[-2:-1]])
     before, start, end, after = (padded[shift : len(padded) - 3 + shift, None] for shift in range(4))

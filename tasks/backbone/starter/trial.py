@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +18,8 @@ from tasks.common.errors import GraftError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 SHOTS = (1, 5, 10, 20)
 """Labelled images per class."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SIDE = 64
 """Side of every generated image, in pixels."""
@@ -58,7 +61,7 @@ _BILINEAR = Image.Resampling.BILINEAR
 def _mesh(source: NDArray[np.float64]) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
     """Return Pillow's mesh: each target box with its source corners, clockwise by column from the upper left."""
     step = SIDE // _CELLS
-    mesh = []
+    mesh: list[tuple[tuple[int, ...], tuple[float, ...]]] = []
     for row in range(_CELLS):
         for column in range(_CELLS):
             box = (column * step, row * step, (column + 1) * step, (row + 1) * step)

@@ -59,7 +59,8 @@ def test_the_look_keeps_the_figure_visible() -> None:
     gaps = []
     for _ in range(100):
         picture = paint(mask, rng)
-        assert (picture.shape, picture.dtype) == ((64, 64, 3), np.uint8)
+        assert picture.shape == (64, 64, 3)
+        assert picture.dtype == np.uint8
         gaps.append(np.abs(picture[24:40, 24:40].mean(axis=(0, 1)) - picture[:8].mean(axis=(0, 1))).max())
     assert np.percentile(gaps, 5) > 15
 
@@ -87,7 +88,8 @@ def test_the_defect_images_are_the_same_for_the_same_seed() -> None:
     pictures, labels = defect_images(3, seed=1)
     again, _ = defect_images(3, seed=1)
     other, _ = defect_images(3, seed=2)
-    assert (pictures.shape, pictures.dtype) == ((24, 64, 64, 3), np.uint8)
+    assert pictures.shape == (24, 64, 64, 3)
+    assert pictures.dtype == np.uint8
     assert np.bincount(labels).tolist() == [3] * len(KINDS)
     assert np.array_equal(pictures, again)
     assert not np.array_equal(pictures, other)

@@ -44,7 +44,8 @@ def test_augmentation_changes_a_copy_and_keeps_the_format() -> None:
     picture = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
     before = picture.copy()
     changed = augment(picture, np.random.default_rng(0))
-    assert (changed.shape, changed.dtype) == (picture.shape, np.uint8)
+    assert changed.shape == picture.shape
+    assert changed.dtype == np.uint8
     assert np.array_equal(picture, before)
     assert not np.array_equal(changed, before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from pathlib import Path
 
@@ -23,10 +24,8 @@ COUNTS = {"glyphs": 152, "strokes": 200, "fractals": 100, "shapes": 24, "texture
 def worlds() -> dict[str, World]:
     """All the worlds by name, without the glyphs where their fonts are not installed."""
     found: list[World] = [StrokeWorld(), FractalWorld(), ShapeWorld(), TextureWorld()]
-    try:
+    with contextlib.suppress(GraftError):
         found.append(GlyphWorld(find_faces()))
-    except GraftError:
-        pass
     return {world.name: world for world in found}
 
 
@@ -42,7 +41,8 @@ def test_a_draw_is_a_mask_of_64_by_64_bytes(world: World) -> None:
     """Whatever the class, the mask has the side and type that the look expects, and is not blank."""
     for label in range(0, len(world.classes), 7):
         mask = world.draw(label, np.random.default_rng(label))
-        assert (mask.shape, mask.dtype) == ((64, 64), np.uint8)
+        assert mask.shape == (64, 64)
+        assert mask.dtype == np.uint8
         assert mask.std() > 1
 
 
@@ -83,7 +83,9 @@ def test_class_names_tell_the_world() -> None:
 
 def test_no_character_is_a_digit_or_number() -> None:
     """The target's classes stay out of the source world, in any script."""
-    assert [c for c in CHARACTERS if unicodedata.numeric(c, None) is not None or unicodedata.category(c)[0] == "N"] == []
+    assert [
+        c for c in CHARACTERS if unicodedata.numeric(c, None) is not None or unicodedata.category(c)[0] == "N"
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,9 @@ def test_invented_characters_keep_away_from_the_digits(worlds: dict[str, World])
 
 def test_missing_fonts_are_named_with_the_packages_to_install(tmp_path: Path) -> None:
     """One line says which Debian packages bring what is missing."""
-    with pytest.raises(GraftError, match="apt-get install fonts-dejavu fonts-liberation fonts-freefont-ttf fonts-stix$"):
+    with pytest.raises(
+        GraftError, match="apt-get install fonts-dejavu fonts-liberation fonts-freefont-ttf fonts-stix$"
+    ):
         find_faces((tmp_path,))
 
 

@@ -1,0 +1,40 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tasks.common import params
+from tasks.common.errors import ParamsError
+
+PATH = Path(__file__).parents[3] / "params.yaml"
+
+
+def test_the_committed_params_are_valid() -> None:
+    assert params.load(PATH).dataset.source == "data/digits"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("head", "epoch", 3, "there is no key 'head.epoch'. Did you mean 'epochs'?"),
+        ("head", "epochs", 0, "'head.epochs' is 0; expected greater than or equal to 1."),
+        ("head", "epochs", "x", "'head.epochs' is 'x'; expected integer."),
+        ("backbone", "pooling", "mean", "'backbone.pooling' is 'mean'; expected 'avg' or 'max'."),
+        ("finetuning", "enabled", "yes", "'finetuning.enabled' is 'yes'; expected boolean."),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_what_is_allowed(section: str, key: str, value: Any, told: str) -> None:
+    document = copy.deepcopy(YAML(typ="safe", pure=True).load(PATH))
+    document[section][key] = value
+    with pytest.raises(ParamsError) as caught:
+        params.check(document, Path("params.yaml"))
+    assert str(caught.value) == f"params.yaml: {told}"
+
+
+def test_a_misspelt_section_is_named_with_its_nearest_match() -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    document["heads"] = {}
+    with pytest.raises(ParamsError, match=r"there is no key 'heads'\. Did you mean 'head'\?"):
+        params.check(document, Path("params.yaml"))
