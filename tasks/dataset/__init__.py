@@ -1,0 +1,1 @@
+"""Scans the images: decodes each once, hashes, splits."""
