@@ -42,8 +42,8 @@ def _walk(root: Path) -> list[Entry]:
     found = []
     for folder, folders, files in os.walk(root):
         place = Path(folder).relative_to(root)
-        for name in [name for name in folders if (Path(folder) / name).is_symlink()]:
-            found.append(_entry(place / name, "a folder behind a symbolic link is not followed"))
+        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
+        found += [_entry(place / name, "a folder behind a symbolic link is not followed") for name in linked]
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             _entry(place / name, None) for name in files if not name.startswith(".") and name.lower() not in IGNORED

@@ -19,21 +19,20 @@ from tasks.common.progress import say, track
 from tasks.dataset.listing import Entry, entries
 from tasks.dataset.splits import assign, near_duplicate_groups
 
-SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("label", pa.string()),
-        ("split", pa.string()),
-        ("sha256", pa.string()),
-        ("phash", pa.uint64()),
-        ("group", pa.int64()),
-        ("format", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("bytes", pa.int64()),
-        ("reason", pa.string()),
-    ]
-)
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("path", pa.string()),
+    ("label", pa.string()),
+    ("split", pa.string()),
+    ("sha256", pa.string()),
+    ("phash", pa.uint64()),
+    ("group", pa.int64()),
+    ("format", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("bytes", pa.int64()),
+    ("reason", pa.string()),
+]
+SCHEMA = pa.schema(COLUMNS)
 
 
 def make(images: Path, out: Path, params: Dataset) -> None:

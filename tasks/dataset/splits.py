@@ -7,6 +7,7 @@ into one, and a class so small that hashing leaves it without a validation or te
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ HASH_BITS = 64
 
 
 def near_duplicate_groups(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.int64]:
-    """Number the groups of images that are linked by hashes differing in at most `bits` of 64 bits; int64 [N].
+    """Return a number for each group of images linked by hashes that differ in at most `bits`; int64 [N].
 
     Hashes that differ in at most b bits agree in one of b + 1 bands of bits (pigeonhole), so only images that share a
     band are compared.
@@ -25,7 +26,7 @@ def near_duplicate_groups(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDAr
     kinds, of_kind = np.unique(hashes, return_inverse=True)
     edges = np.linspace(0, HASH_BITS, bits + 2).astype(int)
     linked: list[npt.NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         band = (kinds >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
         for members in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
@@ -35,7 +36,8 @@ def near_duplicate_groups(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDAr
                 linked.append(np.stack([np.full(len(near), member), near]))
     rows, columns = np.concatenate(linked, axis=1)
     size = len(kinds)
-    _, groups = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size)), directed=False)
+    links = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
+    _, groups = connected_components(links, directed=False)
     return np.asarray(groups[of_kind], np.int64)
 
 

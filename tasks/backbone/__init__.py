@@ -1,0 +1,1 @@
+"""Gets the pretrained convolutional base, checks it, turns it into ONNX."""

@@ -1,0 +1,27 @@
+"""Door of the `backbone` stage."""
+
+from pathlib import Path
+
+from tasks.common import params
+from tasks.common.door import open_door, parser
+
+
+def main() -> None:
+    """Write the backbone that params.yaml names into --out."""
+    arguments = parser("backbone", "Get the pretrained base, check it, turn it into ONNX.")
+    arguments.add_argument("--out", type=Path, required=True, help="folder to write")
+    chosen = arguments.parse_args()
+    section = params.load(chosen.params).backbone
+
+    from tasks.backbone.registry import architecture
+
+    found = architecture(section.name)
+
+    # TensorFlow takes seconds to import: a wrong name is told before.
+    from tasks.backbone.making import make
+
+    make(found, chosen.out, section)
+
+
+if __name__ == "__main__":
+    open_door("backbone", main)

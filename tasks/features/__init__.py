@@ -1,0 +1,1 @@
+"""Runs the frozen base once over every image."""

@@ -1,0 +1,1 @@
+"""Trains the dense classifier on the features."""
