@@ -7,6 +7,7 @@ program induction'); a draw moves the control points and changes the pen.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -69,19 +70,24 @@ class StrokeWorld:
     name = "strokes"
 
     def __init__(self, classes: int = 200, seed: int = 7) -> None:
-        """Invent that many characters, each unlike the digits and unlike the others."""
-        rng = np.random.default_rng(seed)
-        digits = [likeness(digit) for digit in digit_characters()]
-        kept: list[NDArray[np.float64]] = []
+        """Name that many characters; they are invented when first needed, which takes seconds."""
+        self.classes = tuple(f"character {number}" for number in range(classes))
+        self._seed = seed
+
+    @cached_property
+    def characters(self) -> tuple[Character, ...]:
+        """The invented characters, each unlike the digits and unlike the others."""
+        rng = np.random.default_rng(self._seed)
+        digits = np.stack([likeness(digit) for digit in digit_characters()])
+        views = np.zeros((len(self.classes), digits.shape[1]))
         characters: list[Character] = []
-        while len(characters) < classes:
+        while len(characters) < len(self.classes):
             character = _invent(rng)
             view = likeness(character)
-            if _closest(view, digits) < _LIKE_A_DIGIT and _closest(view, kept) < _LIKE_ANOTHER:
+            if (digits @ view).max() < _LIKE_A_DIGIT and (views @ view).max() < _LIKE_ANOTHER:
+                views[len(characters)] = view
                 characters.append(character)
-                kept.append(view)
-        self.characters = tuple(characters)
-        self.classes = tuple(f"character {number}" for number in range(classes))
+        return tuple(characters)
 
     def draw(self, label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Write one character, uint8 [SIDE, SIDE], 255 where there is ink."""
@@ -111,10 +117,6 @@ def likeness(character: Character) -> NDArray[np.float64]:
     view = np.asarray(image, dtype=np.float64).ravel()
     view -= view.mean()
     return view / np.linalg.norm(view)
-
-
-def _closest(view: NDArray[np.float64], others: list[NDArray[np.float64]]) -> float:
-    return max((float(view @ other) for other in others), default=0.0)
 
 
 def _invent(rng: np.random.Generator) -> Character:

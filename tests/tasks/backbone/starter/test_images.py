@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from tasks.backbone.starter.defects import KINDS, defect_images
-from tasks.backbone.starter.glyphs import find_faces
-from tasks.backbone.starter.images import all_worlds, class_names, draw_image, draw_images
+from tasks.backbone.starter.images import World, class_names, draw_image, draw_images
 from tasks.backbone.starter.look import paint
 from tasks.backbone.starter.shapes import ShapeWorld
 from tasks.backbone.starter.sheet import contact_sheet
 from tasks.backbone.starter.textures import TextureWorld
 from tasks.backbone.starter.warp import CANVAS, Warp, thicken, warp
-from tasks.common.errors import GraftError
 
 
 def test_an_image_is_a_function_of_seed_and_number() -> None:
@@ -35,17 +33,13 @@ def test_images_are_bytes_in_colour_with_labels_over_all_classes() -> None:
     assert len(labels) > 40
 
 
-def test_the_number_of_processes_does_not_change_the_images() -> None:
+@pytest.mark.usefixtures("fonts")
+def test_the_number_of_processes_does_not_change_the_images(worlds: dict[str, World]) -> None:
     """Two processes draw what one draws in place, and report as many as they drew."""
-    try:
-        find_faces()
-    except GraftError:
-        pytest.skip("the free fonts are not installed")
     finished: list[int] = []
     pictures, labels = draw_images(600, seed=4, processes=2, advance=finished.append)
-    worlds = all_worlds()
     for number in (0, 499, 500, 599):
-        picture, label = draw_image(worlds, 4, number)
+        picture, label = draw_image(tuple(worlds.values()), 4, number)
         assert np.array_equal(pictures[number], picture)
         assert labels[number] == label
     assert sum(finished) == 600

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from tasks.backbone.starter.__main__ import main
-from tasks.backbone.starter.glyphs import find_faces
 from tasks.backbone.starter.pretraining import augment, new_base
 from tasks.backbone.starter.trial import digit_images, few_shot_accuracy, load_base, tapped_features
 from tasks.backbone.starter.weights import COMMITTED, save_half
@@ -22,12 +21,9 @@ LEAST_ACCURACY = 0.87
 LEAST_MARGIN = 0.20
 
 
+@pytest.mark.usefixtures("fonts")
 def test_the_command_trains_the_same_bytes_twice(tmp_path: Path) -> None:
     """Two runs of a few steps, side by side, write equal files that load into the network."""
-    try:
-        find_faces()
-    except GraftError:
-        pytest.skip("the free fonts are not installed")
     small = ["--images", "64", "--steps", "3", "--batch", "8", "--threads", "1", "--no-trial"]
     files = [tmp_path / name for name in ("one.weights.h5", "two.weights.h5")]
     command = [sys.executable, "-m", "tasks.backbone.starter", *small, "--out"]
@@ -102,6 +98,7 @@ def test_the_committed_weights_beat_random_ones_on_real_digits_by_a_wide_margin(
     assert found - control >= LEAST_MARGIN
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_a_missing_or_foreign_weights_file_ends_in_one_line(tmp_path: Path) -> None:
     """The error says what to run."""
     path = tmp_path / "base.weights.h5"

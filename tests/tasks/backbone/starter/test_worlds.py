@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tasks.backbone.starter.fractals import FractalWorld
-from tasks.backbone.starter.glyphs import CHARACTERS, FACES, GlyphWorld, find_faces
+from tasks.backbone.starter.glyphs import CHARACTERS, FACES, find_faces
 from tasks.backbone.starter.images import SHARES, World, class_names
 from tasks.backbone.starter.shapes import ShapeWorld
 from tasks.backbone.starter.strokes import StrokeWorld, digit_characters, likeness
@@ -18,15 +16,6 @@ from tasks.backbone.starter.textures import TextureWorld
 from tasks.common.errors import GraftError
 
 COUNTS = {"glyphs": 152, "strokes": 200, "fractals": 100, "shapes": 24, "textures": 40}
-
-
-@pytest.fixture(scope="session")
-def worlds() -> dict[str, World]:
-    """All the worlds by name, without the glyphs where their fonts are not installed."""
-    found: list[World] = [StrokeWorld(), FractalWorld(), ShapeWorld(), TextureWorld()]
-    with contextlib.suppress(GraftError):
-        found.append(GlyphWorld(find_faces()))
-    return {world.name: world for world in found}
 
 
 @pytest.fixture(params=COUNTS)

@@ -1,0 +1,1 @@
+"""Runs the exported file itself over the test split."""

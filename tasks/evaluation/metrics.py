@@ -1,0 +1,35 @@
+"""What the predictions are worth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+
+def overall(
+    actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    """Return the count, the accuracy with its Wilson interval, and the macro-averaged F1 of the predictions.
+
+    The interval is E. B. Wilson's score interval (JASA 22, 1927), which keeps its coverage near 0 and 1.
+    """
+    right = sum(a == p for a, p in zip(actual, predicted, strict=True))
+    interval = binomtest(right, len(actual)).proportion_ci(confidence, method="wilson")
+    return {
+        "images": len(actual),
+        "accuracy": float(accuracy_score(actual, predicted)),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+        "confidence": confidence,
+        "macro_f1": float(f1_score(actual, predicted, labels=list(classes), average="macro", zero_division=0)),
+    }
+
+
+def by_class(actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row a class: its precision, recall, F1 and number of images."""
+    columns = precision_recall_fscore_support(actual, predicted, labels=list(classes), zero_division=0)
+    return [
+        {"class": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(images)}
+        for name, precision, recall, f1, images in zip(classes, *columns, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Joins preprocessing, base and head into one ONNX file."""

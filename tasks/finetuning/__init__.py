@@ -1,0 +1,1 @@
+"""Optional: unfreezes the top of the base and trains on."""

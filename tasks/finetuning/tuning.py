@@ -1,0 +1,121 @@
+"""Training the top of the base together with the head.
+
+Everything at and below the cut is constant, so its activations are computed once an image and trained from there.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from tasks.common import accepted, graphs, networks, reference, training
+from tasks.common.conversion import base_graph, head_graph, normalised, pooling_layer
+from tasks.common.errors import GraftError, did_you_mean
+from tasks.common.files import atomic_folder, require
+from tasks.common.parallel import cores, ordered_map
+from tasks.common.params import Finetuning
+from tasks.common.progress import say, track
+from tasks.common.sessions import Session
+
+
+def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, params: Finetuning) -> None:
+    """Train the base above `params.cut` and the head, and write both into the folder `out`.
+
+    Raises GraftError when the base has no such cut.
+    """
+    facts = json.loads(require(backbone / "backbone.json", "backbone").read_text(encoding="utf-8"))
+    if params.cut not in facts["cuts"][:-1]:
+        near = did_you_mean(params.cut, facts["cuts"][:-1])
+        highest = ", ".join(facts["cuts"][-6:-1])
+        message = f"finetuning.cut '{params.cut}' is no cut of {facts['name']}.{near} The highest are {highest}."
+        raise GraftError(message)
+    training.make_repeatable(params.seed, params.threads)
+    base = networks.load(backbone, "base")
+    classifier = networks.load(require(head, "head"), "head")
+    lower, upper = split_at(base, params.cut)
+    model = joint(upper, classifier, facts["pooling"])
+    rows = [row for row in accepted.load(manifest) if row.split in {"train", "val"}]
+    classes = sorted({row.label for row in rows})
+    resize = Session(graphs.part(onnx.load(backbone / "backbone.onnx"), "image", "resized"), threads=1)
+    with TemporaryDirectory() as scratch:
+        activations = boundary(images, rows, resize, lower, facts["mode"], params.batch_size, Path(scratch))
+        targets = np.array([classes.index(row.label) for row in rows])
+        train, val = (np.array([row.split == name for row in rows]) for name in ("train", "val"))
+        history = training.fit(
+            model,
+            (activations[train], targets[train]),
+            (activations[val], targets[val]),
+            len(classes),
+            params,
+            "finetuning",
+        )
+        predicted = model.predict(activations[val], verbose=0)
+    reached = training.summary(history)
+    say(f"finetuning: {len(history)} epochs, validation accuracy {reached['val_accuracy']:.1%}")
+    graph = base_graph(base, facts["input_size"], facts["mode"], facts["pooling"])
+    graphs.describe(graph, graphs.metadata(onnx.load(backbone / "backbone.onnx")))
+    with atomic_folder(out) as folder:
+        graphs.save(graph, folder / "backbone.onnx")
+        networks.save(base, folder, "base")
+        networks.save(classifier, folder, "head")
+        graphs.save(head_graph(classifier), folder / "head.onnx")
+        training.write_history(history, folder / "history.csv")
+        (folder / "metrics.json").write_text(json.dumps(reached, indent=1) + "\n", encoding="utf-8")
+        paths = [row.path for row in rows if row.split == "val"]
+        reference.save(folder / "reference.parquet", paths, predicted, classes)
+        shutil.copyfile(head / "history.csv", folder / "head_history.csv")
+
+
+def split_at(base: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
+    """Return the base up to and with the layer `cut`, and the rest of it; they share the base's weights."""
+    boundary_tensor = base.get_layer(cut).output
+    return keras.Model(base.input, boundary_tensor, name="lower"), keras.Model(
+        boundary_tensor, base.output, name="upper"
+    )
+
+
+def joint(upper: keras.Model, classifier: keras.Model, pooling: str) -> keras.Model:
+    """Return the model from boundary activations to probabilities that is trained.
+
+    BatchNorm runs in inference mode and keeps its statistics: with few images its batch statistics wreck the base.
+    """
+    for layer in upper.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    source = keras.Input(upper.input_shape[1:], name="boundary")
+    features = pooling_layer(pooling)(upper(source, training=False))
+    return keras.Model(source, classifier(features), name="joint")
+
+
+def boundary(
+    images: Path,
+    rows: list[accepted.Accepted],
+    resize: Session,
+    lower: keras.Model,
+    mode: str,
+    batch_size: int,
+    scratch: Path,
+) -> npt.NDArray[Any]:
+    """Return the activations at the cut, float32 [N, ...], in a file of the scratch folder and not in memory."""
+    values = np.lib.format.open_memmap(
+        scratch / "boundary.npy", mode="w+", dtype=np.float32, shape=(len(rows), *lower.output_shape[1:])
+    )
+    pixels = ordered_map(
+        lambda row: resize(accepted.pixels(images, row.path)[None])[0], rows, workers=cores(), ahead=2 * batch_size
+    )
+    waiting: list[npt.NDArray[Any]] = []
+    done = 0
+    for image in track(pixels, len(rows), "finetuning: boundary"):
+        waiting.append(image)
+        if len(waiting) == batch_size or done + len(waiting) == len(rows):
+            batch = np.asarray(lower(normalised(np.stack(waiting), mode), training=False))
+            values[done : done + len(batch)] = batch
+            done += len(batch)
+            waiting.clear()
+    return values
