@@ -10,8 +10,8 @@ import onnx
 from tasks.common import accepted, graphs, reference
 from tasks.common.errors import GateError
 from tasks.common.files import require
-from tasks.common.params import Export
 from tasks.common.parallel import cores, ordered_map
+from tasks.common.params import Export
 from tasks.common.progress import say
 from tasks.common.sessions import Session
 
