@@ -18,7 +18,7 @@ def make(features: Path, out: Path, params: Head) -> None:
     """Train on the training split, stop by the validation split, write the head into the folder `out`."""
     training.make_repeatable(params.seed, params.threads)
     table = pq.read_table(require(features, "features"))
-    vectors = np.stack(table["features"].to_numpy(zero_copy_only=False))
+    vectors = np.stack(list(table["features"].to_numpy(zero_copy_only=False)))
     labels, splits = np.array(table["label"].to_pylist()), np.array(table["split"].to_pylist())
     classes, targets = np.unique(labels, return_inverse=True)
     train, val = splits == "train", splits == "val"

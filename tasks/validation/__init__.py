@@ -1,0 +1,1 @@
+"""Judges the manifest with Great Expectations, quarantines what cannot be used."""
