@@ -1,6 +1,7 @@
 """How every stage's command starts and ends."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ def open_door(stage: str, main: Callable[[], None]) -> None:
 
     Bad input ends in one line, `graft STAGE: error: ...`, on standard error; a defect keeps its traceback.
     """
+    # TensorFlow's libraries greet every start with a page of lines that say nothing of the run.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         main()
     except GraftError as error:

@@ -12,6 +12,7 @@ import great_expectations as gx
 import pandas as pd
 from great_expectations.checkpoint import Checkpoint
 from great_expectations.core.run_identifier import RunIdentifier
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 # Tracked outputs hold no timestamps: every report carries this one.
 NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -25,6 +26,7 @@ def run(frames: dict[str, pd.DataFrame], suites: dict[str, gx.ExpectationSuite],
     Returns a row an expectation: `expectation`, `severity`, `success`, `found`.
     """
     context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.add_data_docs_site(
         "local",
         {

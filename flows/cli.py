@@ -1,0 +1,118 @@
+"""The `graft` command."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from flows import report, settings, workspace
+from flows.console import View
+from flows.stage import Outcome
+from flows.watching import watcher
+from tasks.common import params
+from tasks.common.errors import GraftError
+
+DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
+    # The view shows the run; Prefect's own lines go to its log.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer passes a flag's value by position
+    if wanted:
+        print(f"graft {version('graft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def graft(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Graft a new image classifier onto a pretrained network."""
+
+
+@app.command()
+def train(
+    data: Annotated[Path | None, typer.Option(help="Folder of class folders to train on.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Network to graft onto, e.g. ResNet50.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value of params.yaml; repeatable.")
+    ] = None,
+) -> None:
+    """Train, export and test a classifier; only what changed runs."""
+    errors = Console(stderr=True)
+    try:
+        root = workspace.find(Path.cwd())
+        _edit(root, data, backbone, set_ or [])
+        _summarise(root, _run(Console()))
+    except GraftError as error:
+        errors.print(Text(f"error: {error}", style="red"), soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the next run goes on from the last finished stage")
+        sys.exit(130)
+
+
+def _edit(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
+    path = root / "params.yaml"
+    changes = []
+    if data is not None:
+        if not data.is_dir():
+            message = f"--data {data} is not a folder. Expected one folder a class, {data}/CLASS/IMAGE."
+            raise GraftError(message)
+        place = data.resolve()
+        inside = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+        changes.append(("dataset.source", f'"{inside}"'))
+    if backbone is not None:
+        changes.append(("backbone.name", backbone))
+        if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":
+            print(f"backbone.weights: imagenet (the starter weights are for MobileNet, not {backbone})")
+            changes.append(("backbone.weights", "imagenet"))
+    changes += [settings.assignment(text) for text in assignments]
+    if changes:
+        settings.edit(path, changes)
+    else:
+        params.load(path)
+
+
+def _run(console: Console) -> list[Outcome]:
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    console.print("[dim]starting Prefect ...[/]")
+    # Prefect takes more than a second to import: wrong params are told before.
+    from flows.train import train as flow
+
+    with View(console) as view:
+        token = watcher.set(view)
+        try:
+            return flow()
+        finally:
+            watcher.reset(token)
+
+
+def _summarise(root: Path, outcomes: list[Outcome]) -> None:
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    lines = [
+        "",
+        f"test accuracy      {report.accuracy(root)}",
+        f"model              {report.MODEL}",
+        f"validation report  {report.VALIDATION_REPORT}",
+        f"seconds            {seconds:.1f}",
+        "",
+        "next: commit this run            git add dvc.lock params.yaml && git commit",
+        "      train on your own images   graft train --data FOLDER",
+        "      try another setting        graft train --set head.dropout=0.5",
+    ]
+    print("\n".join(lines))

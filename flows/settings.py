@@ -1,0 +1,53 @@
+"""Editing params.yaml: comments and layout stay, a value that is not allowed never lands."""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tasks.common import params
+from tasks.common.errors import ParamsError
+from tasks.common.files import atomic
+
+
+def edit(path: Path, changes: Sequence[tuple[str, str]]) -> None:
+    """Set each `section.key` to its value, written as YAML.
+
+    Raises ParamsError, and leaves the file as it was, if any of them is wrong.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    params.load(path)
+    document = yaml.load(path)
+    for key, text in changes:
+        section, _, name = key.partition(".")
+        if not name:
+            message = f"--set expects section.key=value; found '{key}={text}'."
+            raise ParamsError(message)
+        document.setdefault(section, {})[name] = _value(key, text)
+    written = StringIO()
+    yaml.dump(document, written)
+    params.check(YAML(typ="safe", pure=True).load(written.getvalue()), path)
+    with atomic(path) as temporary:
+        temporary.write_text(written.getvalue(), encoding="utf-8")
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Split `section.key=value`; raises ParamsError when there is no `=`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        message = f"--set expects section.key=value; found '{text}'."
+        raise ParamsError(message)
+    return key.strip(), value.strip()
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        message = f"--set {key}: '{text}' is not a YAML value."
+        raise ParamsError(message) from error
