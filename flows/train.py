@@ -34,7 +34,7 @@ def train() -> list[Outcome]:
 
         def bring(stage: str, *upstream: Outcome, using: Callable[..., Any] = bring_up_to_date) -> Outcome:
             idle = stage not in changed and all(outcome.how == "up to date" for outcome in upstream)
-            outcome: Outcome = using(root, stage, idle=idle)
+            outcome: Outcome = using(root, stage, idle=idle).result()
             done.append(outcome._replace(upstream=tuple(before.stage for before in upstream)))
             return outcome
 
