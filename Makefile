@@ -7,7 +7,10 @@ UV_VERSION := 0.13.9
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup test lint lock
+.PHONY: train setup test lint lock starter
+
+train: setup
+	$(BIN)/graft train
 
 setup: $(STAMP)
 
@@ -28,5 +31,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock:
-	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+starter: setup
+	$(BIN)/python -m tasks.backbone.starter

@@ -1,0 +1,93 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prefect.artifacts import Artifact
+
+from flows import train as module
+from flows.stage import StageError
+from tasks.common.errors import ParamsError
+
+ROOT = Path(__file__).parents[2]
+STAGES = ["sample", "dataset", "validation", "backbone", "features", "head", "finetuning", "export", "evaluation"]
+
+
+def newest_table() -> str:
+    artifact = Artifact.get("train")
+    assert artifact is not None
+    return str(artifact.data)
+
+
+def test_a_run_brings_every_stage_up_to_date_and_the_next_starts_none(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    first = module.train()
+    assert [(one.stage, one.how) for one in first] == [(stage, "ran") for stage in STAGES]
+    assert '"outcome": "ran"' in newest_table()
+    monkeypatch.setattr(module, "reproduce", lambda *_: pytest.fail("nothing is stale: DVC must not be started"))
+    assert [(one.stage, one.how) for one in module.train()] == [(stage, "up to date") for stage in STAGES]
+    assert newest_table().count('"outcome": "up to date"') == len(STAGES)
+
+
+def test_the_chain_in_the_flow_is_the_chain_in_dvc_yaml(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = subprocess.run(
+        [sys.executable, "-m", "dvc", "dag", "--dot"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    by_dvc = set(re.findall(r'"(\w+)" -> "(\w+)";', drawn))
+    monkeypatch.chdir(workspace)
+    by_flow = {(before, one.stage) for one in module.train() for before in one.upstream}
+    assert by_flow == by_dvc
+
+
+def test_a_stage_downstream_of_a_change_runs_and_the_rest_does_not(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    module.train()
+    (workspace / "backbone.in").write_text("another\n")
+    assert {one.stage for one in module.train() if one.how == "ran"} == {
+        "backbone",
+        "features",
+        "head",
+        "finetuning",
+        "export",
+        "evaluation",
+    }
+
+
+def test_a_failed_stage_fails_the_run_with_its_own_line_and_the_table_tells_what_ran(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "dataset.trouble").write_text("1 there is no more paper")
+    monkeypatch.chdir(workspace)
+    with pytest.raises(StageError) as caught:
+        module.train()
+    assert str(caught.value) == "dataset: error: there is no more paper"
+    assert '"stage": "sample", "outcome": "ran"' in newest_table()
+
+
+@pytest.mark.parametrize(("code", "tries"), [(1, 1), (75, 4)])
+def test_only_a_download_that_may_succeed_later_is_tried_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, code: int, tries: int
+) -> None:
+    (workspace / "backbone.trouble").write_text(f"{code} the host is away")
+    started: list[str] = []
+    real = module.reproduce
+    monkeypatch.setattr(module, "reproduce", lambda *given: (started.append(given[1]), real(*given))[1])
+    monkeypatch.setattr(module, "bring_with_retries", module.bring_with_retries.with_options(retry_delay_seconds=0))
+    monkeypatch.chdir(workspace)
+    with pytest.raises(StageError, match="the host is away"):
+        module.train()
+    assert started.count("backbone") == tries
+
+
+def test_wrong_params_fail_the_run_before_any_stage(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("  epochs: 60", "  epoch: 60"))
+    monkeypatch.chdir(workspace)
+    with pytest.raises(ParamsError, match=r"there is no key 'head\.epoch'\. Did you mean 'epochs'\?"):
+        module.train()
+    assert not (workspace / "calls.txt").exists()
