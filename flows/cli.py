@@ -116,3 +116,7 @@ def _summarise(root: Path, outcomes: list[Outcome]) -> None:
         "      try another setting        graft train --set head.dropout=0.5",
     ]
     print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    app()

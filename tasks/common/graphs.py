@@ -44,17 +44,31 @@ def resizing(size: int) -> onnx.ModelProto:
 
 
 def named(model: onnx.ModelProto, prefix: str, source: str, result: str) -> onnx.ModelProto:
-    """Return the one-input, one-output model with those tensors renamed and every other name behind `prefix`/.
+    """Return the one-input, one-output model in canonical form, with those two tensors named so.
 
-    The first dimension of both becomes `N`, and nothing of the converter but its result stays.
+    The converter's names and orders follow its sets, which change from process to process. Here nodes are ordered by
+    depth-first search from the output, everything else is numbered in the order of its first use, behind `prefix`/, and
+    the first dimension of both ends becomes `N`: equal models become equal bytes.
     """
-    ends = {model.graph.input[0].name: source, model.graph.output[0].name: result}
+    names = {model.graph.input[0].name: source, model.graph.output[0].name: result, "": ""}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    initializers: list[onnx.TensorProto] = []
+    for place, node in enumerate(_from_output(model)):
+        for name in node.input:
+            if name not in names:
+                names[name] = f"{prefix}/constant_{len(initializers)}"
+                initializers.append(_relabelled(constants[name], names[name]))
+        label = f"{prefix}/{node.op_type}_{place}"
+        for slot, name in enumerate(node.output):
+            names.setdefault(name, f"{label}:{slot}")
+        nodes.append(_renamed(node, label, names))
     graph = helper.make_graph(
-        [_renamed(node, prefix, ends) for node in model.graph.node],
+        nodes,
         prefix,
         [_batched(model.graph.input[0], source)],
         [_batched(model.graph.output[0], result)],
-        [_relabelled(tensor, f"{prefix}/{tensor.name}") for tensor in model.graph.initializer],
+        initializers,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
@@ -96,13 +110,35 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _renamed(node: onnx.NodeProto, prefix: str, ends: Mapping[str, str]) -> onnx.NodeProto:
+def _from_output(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes that the output needs, each after the nodes whose results it takes, in its inputs' order."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    ordered: list[onnx.NodeProto] = []
+    done: set[int] = set()
+    pending = [(makers[model.graph.output[0].name], False)]
+    while pending:
+        node, ready = pending.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done.add(id(node))
+            ordered.append(node)
+        else:
+            pending.append((node, True))
+            pending += [(makers[name], False) for name in reversed(node.input) if name in makers]
+    return ordered
+
+
+def _renamed(node: onnx.NodeProto, label: str, names: Mapping[str, str]) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
-    copy.name = f"{prefix}/{node.name}"
+    copy.name = label
     copy.ClearField("doc_string")
-    copy.input[:] = [name and ends.get(name, f"{prefix}/{name}") for name in node.input]
-    copy.output[:] = [name and ends.get(name, f"{prefix}/{name}") for name in node.output]
+    copy.input[:] = [names[name] for name in node.input]
+    copy.output[:] = [names[name] for name in node.output]
+    attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
+    del copy.attribute[:]
+    copy.attribute.extend(attributes)
     return copy
 
 

@@ -16,8 +16,9 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 # Tracked outputs hold no timestamps: every report carries this one.
 NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
-# The pages' logo is asked for with the moment of the build.
-LOGO_TIME = re.compile(r"\?d=\d{8}T[\d.]+Z")
+# The pages tell the moments of the run and of the build, and their parts are linked by random numbers.
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MOMENT = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 
 
 def run(frames: dict[str, pd.DataFrame], suites: dict[str, gx.ExpectationSuite], docs: Path) -> list[dict[str, Any]]:
@@ -48,8 +49,17 @@ def run(frames: dict[str, pd.DataFrame], suites: dict[str, gx.ExpectationSuite],
         rows += [_row(result) for report in outcome.run_results.values() for result in report.results]
     context.build_data_docs()
     for page in docs.rglob("*.html"):
-        page.write_text(LOGO_TIME.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(_repeatable(page.read_text(encoding="utf-8")), encoding="utf-8")
     return rows
+
+
+def _repeatable(page: str) -> str:
+    numbers: dict[str, str] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        return numbers.setdefault(match[0], f"part-{len(numbers)}")
+
+    return UUID.sub(numbered, MOMENT.sub(NO_TIME.strftime("%Y%m%dT%H%M%S.%fZ"), page))
 
 
 def _row(result: Any) -> dict[str, Any]:

@@ -107,8 +107,7 @@ class GlyphWorld:
 def glyph_mask(face: str, character: str) -> NDArray[np.uint8] | None:
     """Render a character to fill the content box, uint8 [CANVAS, CANVAS]; None when the face lacks it."""
     ink = _ink(face, character)
-    lacking = _ink(face, _NOT_A_CHARACTER)
-    if ink is None or (lacking is not None and ink.tobytes() == lacking.tobytes()):
+    if ink is None or ink.tobytes() == _lacking(face):
         return None
     fit = CONTENT / max(ink.size)
     size = (max(2, round(ink.width * fit)), max(2, round(ink.height * fit)))
@@ -124,6 +123,13 @@ def _ink(face: str, character: str) -> Image.Image | None:
     ImageDraw.Draw(canvas).text((_RENDER_SIZE, _RENDER_SIZE), character, fill=255, font=font)
     box = canvas.getbbox()
     return canvas.crop(box) if box else None
+
+
+@lru_cache(maxsize=128)
+def _lacking(face: str) -> bytes | None:
+    """Return what a face shows in place of a character that it lacks; None when it shows nothing."""
+    ink = _ink(face, _NOT_A_CHARACTER)
+    return ink.tobytes() if ink else None
 
 
 @lru_cache(maxsize=128)

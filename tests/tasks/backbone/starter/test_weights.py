@@ -17,8 +17,8 @@ from tasks.backbone.starter.trial import digit_images, few_shot_accuracy, load_b
 from tasks.backbone.starter.weights import COMMITTED, save_half
 from tasks.common.errors import GraftError
 
-LEAST_ACCURACY = 0.87
-LEAST_MARGIN = 0.20
+LEAST_ACCURACY = 0.92
+LEAST_MARGIN = 0.25
 
 
 @pytest.mark.usefixtures("fonts")
@@ -88,7 +88,7 @@ def test_the_committed_file_is_small_finite_and_half_precision() -> None:
 
 
 def test_the_committed_weights_beat_random_ones_on_real_digits_by_a_wide_margin() -> None:
-    """With 10 labels a class, frozen last-layer features and a linear classifier: 87 % or more, 20 points ahead."""
+    """With 10 labels a class, frozen last-layer features and a linear classifier: 92 % or more, 25 points ahead."""
     pictures, labels = digit_images()
     found, control = (
         few_shot_accuracy(tapped_features(base, pictures)[-1], labels, shots=10, splits=3)
