@@ -1,10 +1,11 @@
 """The `graft` command."""
 
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from flows import report, settings, workspace
 from flows.console import View
-from flows.stage import Outcome
+from flows.stage import Outcome, StageError
 from flows.watching import watcher
 from tasks.common import params
 from tasks.common.errors import GraftError
@@ -53,16 +54,25 @@ def train(
 ) -> None:
     """Train, export and test a classifier; only what changed runs."""
     errors = Console(stderr=True)
+    # Python's default would end this process on the spot and leave Prefect's temporary server behind.
+    signal.signal(signal.SIGTERM, _leave)
     try:
         root = workspace.find(Path.cwd())
-        _edit(root, data, backbone, set_ or [])
+        with workspace.alone(root, on_wait=print):
+            _edit(root, data, backbone, set_ or [])
         _summarise(root, _run(Console()))
     except GraftError as error:
+        if isinstance(error, StageError) and error.trace:
+            errors.print(Text(error.trace), soft_wrap=True)
         errors.print(Text(f"error: {error}", style="red"), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("interrupted; the next run goes on from the last finished stage")
         sys.exit(130)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _edit(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
@@ -94,12 +104,36 @@ def _run(console: Console) -> list[Outcome]:
     # Prefect takes more than a second to import: wrong params are told before.
     from flows.train import train as flow
 
+    _start_prefect()
     with View(console) as view:
         token = watcher.set(view)
         try:
             return flow()
         finally:
             watcher.reset(token)
+
+
+def _start_prefect() -> None:
+    """Start Prefect's temporary server, if this run needs one, deaf to the terminal's Ctrl-C.
+
+    Ctrl-C reaches every process of the terminal's group. A server that ended with it would leave the run trying
+    for more than a minute to report that it was interrupted. A blocked signal stays blocked in a child.
+    """
+    from prefect.client.orchestration import get_client
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with get_client(sync_client=True) as client:
+            trouble = client.api_healthcheck()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if trouble is not None:
+        address = os.environ.get("PREFECT_API_URL", "of the active Prefect profile")
+        message = (
+            f"the Prefect server {address} does not answer. Start it with `prefect server start`, or unset "
+            "PREFECT_API_URL to run with a temporary one."
+        )
+        raise GraftError(message) from trouble
 
 
 def _summarise(root: Path, outcomes: list[Outcome]) -> None:

@@ -21,6 +21,8 @@ def edit(path: Path, changes: Sequence[tuple[str, str]]) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    # ruamel writes nothing for null, which reads as a value that somebody forgot.
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     params.load(path)
     document = yaml.load(path)
     for key, text in changes:

@@ -29,16 +29,20 @@ class Outcome(NamedTuple):
 
 
 class StageError(GraftError):
-    """A stage that failed, in its own words; `temporary` when trying again may help."""
+    """A stage that failed, in its own words; `temporary` when trying again may help, `trace` when it is a defect."""
 
-    def __init__(self, text: str, *, temporary: bool) -> None:
-        """Keep the stage's own error line and whether the failure may pass."""
+    def __init__(self, text: str, *, temporary: bool, trace: str = "") -> None:
+        """Keep the stage's own error line, whether the failure may pass, and the traceback of a defect."""
         super().__init__(text)
         self.temporary = temporary
+        self.trace = trace
 
 
 def stale(root: Path) -> set[str]:
-    """Return the names of the stages that `dvc status` says have changed; raises GraftError with DVC's own words."""
+    """Return the names of the stages and .dvc files that `dvc status` says have changed.
+
+    Raises GraftError with DVC's own words.
+    """
     command = [*_dvc(), "--wait-for-lock", "status", "--json"]
     done = subprocess.run(command, cwd=root, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -93,7 +97,7 @@ def end_group(process: subprocess.Popen[str]) -> None:
 
 
 def _how(lines: list[str]) -> How:
-    if any(line.startswith("Running stage ") for line in lines):
+    if any(line.startswith(("Running stage ", "Verifying data sources ")) for line in lines):
         return "ran"
     if any("is cached - skipping run" in line for line in lines):
         return "restored"
@@ -104,7 +108,9 @@ def _failure(stage: str, lines: list[str]) -> StageError:
     own = [line for line in lines if line.startswith(f"graft {stage}: error: ")]
     code = re.search(r"exited with (\d+)", "\n".join(lines))
     text = own[-1].removeprefix("graft ") if own else f"{stage}: {_dvc_error(lines, 'dvc repro failed')}"
-    return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE)
+    starts = [place for place, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    trace = "\n".join(lines[starts[-1] :]) if starts and not own else ""
+    return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)
 
 
 def _dvc_error(lines: list[str], otherwise: str) -> str:

@@ -39,8 +39,9 @@ def train() -> list[Outcome]:
             return outcome
 
         try:
+            own_data = [bring(name) for name in sorted(changed) if name.endswith(".dvc")]
             sample = bring("sample")
-            dataset = bring("dataset", sample)
+            dataset = bring("dataset", sample, *own_data)
             validation = bring("validation", dataset)
             backbone = bring("backbone", using=bring_with_retries)
             features = bring("features", sample, validation, backbone)
@@ -48,9 +49,15 @@ def train() -> list[Outcome]:
             finetuning = bring("finetuning", sample, validation, backbone, head)
             export = bring("export", sample, backbone, finetuning)
             bring("evaluation", sample, validation, export)
-        finally:
-            create_table_artifact(report.table(root, done), key="train", description=report.headline(root, done))
+        except Exception:
+            _publish(root, done)
+            raise
+        _publish(root, done)
     return done
+
+
+def _publish(root: Path, done: list[Outcome]) -> None:
+    create_table_artifact(report.table(root, done), key="train", description=report.headline(root, done))
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)

@@ -1,8 +1,13 @@
+import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows import workspace as workspaces
@@ -80,3 +85,62 @@ def test_a_second_run_says_that_it_waits_and_goes_on_when_the_first_has_ended(wo
         assert not (workspace / "calls.txt").exists()
     assert "evaluation: ran" in second.stdout.read()
     assert second.wait(60) == 0
+
+
+def test_a_server_that_does_not_answer_is_named_in_one_line(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    done = graft("train", cwd=workspace)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: the Prefect server {address} does not answer. Start it with `prefect server start`, or unset "
+        "PREFECT_API_URL to run with a temporary one.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "to_group", "code"),
+    [(signal.SIGINT, True, 130), (signal.SIGINT, False, 130), (signal.SIGTERM, False, 143)],
+    ids=["Ctrl-C in a terminal", "SIGINT", "SIGTERM"],
+)
+def test_a_signalled_command_ends_at_once_with_its_stage_and_its_prefect_server(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals, *, to_group: bool, code: int
+) -> None:
+    (workspace / "stage.py").write_text(
+        "import time\nprint('sample: asleep', flush=True)\nopen('asleep', 'w').close()\ntime.sleep(600)\n"
+    )
+    # A server of the command's own: that of the test session is not its to end.
+    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"} | {
+        "PYTHONPATH": str(ROOT),
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    }
+    command = [sys.executable, "-c", "from flows.cli import app; app()", "train"]
+    run = subprocess.Popen(
+        command,
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(workspace / "asleep", run)
+        children = psutil.Process(run.pid).children(recursive=True)
+        assert any("uvicorn" in one.cmdline() for one in children)
+        (os.killpg if to_group else os.kill)(run.pid, number)
+        assert run.wait(30) == code
+        assert psutil.wait_procs(children, timeout=10)[1] == []
+    finally:
+        run.kill()
+
+
+def wait_for(path: Path, run: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + 120
+    while not path.exists():
+        assert run.poll() is None
+        assert time.monotonic() < limit
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(0.1)

@@ -9,6 +9,7 @@ from prefect.artifacts import Artifact
 from flows import train as module
 from flows.stage import StageError
 from tasks.common.errors import ParamsError
+from tests.conftest import call
 
 ROOT = Path(__file__).parents[2]
 STAGES = ["sample", "dataset", "validation", "backbone", "features", "head", "finetuning", "export", "evaluation"]
@@ -91,3 +92,25 @@ def test_wrong_params_fail_the_run_before_any_stage(workspace: Path, monkeypatch
     with pytest.raises(ParamsError, match=r"there is no key 'head\.epoch'\. Did you mean 'epochs'\?"):
         module.train()
     assert not (workspace / "calls.txt").exists()
+
+
+def test_changed_data_of_the_users_own_is_taken_up_and_nothing_is_left_to_do(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "photos").mkdir()
+    (workspace / "photos" / "one.txt").write_text("1")
+    call(sys.executable, "-m", "dvc", "add", "-q", "photos", cwd=workspace)
+    monkeypatch.chdir(workspace)
+    module.train()
+    (workspace / "photos" / "two.txt").write_text("2")
+    assert next((one.stage, one.how) for one in module.train()) == ("photos.dvc", "ran")
+    assert call(sys.executable, "-m", "dvc", "status", "--json", cwd=workspace).strip() == "{}"
+
+
+def test_a_defect_of_a_stage_keeps_its_traceback(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "stage.py").write_text("{}['no such key']\n")
+    monkeypatch.chdir(workspace)
+    with pytest.raises(StageError) as caught:
+        module.train()
+    assert caught.value.trace.startswith("Traceback (most recent call last)")
+    assert "KeyError: 'no such key'" in caught.value.trace
