@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train setup test lint lock starter
+.PHONY: train setup test lint lock bench starter
 
 train: setup
 	$(BIN)/graft train
@@ -33,6 +33,10 @@ lint: setup
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+# Minutes; run nothing beside it. Writes benchmarks/RESULTS.md.
+bench: setup
+	$(BIN)/python -m benchmarks.chain
 
 starter: setup
 	$(BIN)/python -m tasks.backbone.starter

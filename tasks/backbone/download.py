@@ -33,9 +33,16 @@ def imagenet(row: Architecture, alpha: float | None, mirror: str | None) -> Path
         raise GraftError(message)
     relative = row.file.format(alpha=ALPHAS[alpha]) if alpha is not None else row.file
     path = cache_folder() / Path(relative).name
-    if not path.exists():
+    if not _intact(path, row.md5):
         fetch(f"{(mirror or HOST).rstrip('/')}/{relative}", path, row.md5)
     return path
+
+
+def _intact(path: Path, md5: str | None) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return md5 is None or hashlib.file_digest(file, "md5").hexdigest() == md5
 
 
 def fetch(url: str, path: Path, md5: str | None) -> None:

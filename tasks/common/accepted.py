@@ -1,5 +1,6 @@
 """The accepted manifest as the later stages read it."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def load(path: Path) -> list[Accepted]:
 def pixels(root: Path, image: str) -> Pixels:
     """Decode an image that the scan accepted; raises GraftError if it can no longer be used."""
     try:
-        return read(root / image)
+        return read(root / image, max_megapixels=math.inf)
     except ImageError as error:
         message = f"{root / image} changed since it was scanned: {error}. Run `dvc repro` to scan again."
         raise GraftError(message) from error

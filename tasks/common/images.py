@@ -11,6 +11,9 @@ from tasks.common.errors import ImageError
 
 Pixels = npt.NDArray[np.uint8]
 
+# Pillow warns and raises at sizes of its own choice; `decode` refuses at the size the user sets, before unpacking.
+Image.MAX_IMAGE_PIXELS = None
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_MEGAPIXELS = 100.0
 

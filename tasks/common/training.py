@@ -1,9 +1,9 @@
 """How Graft trains with Keras: repeatable, stopped early, with its curves kept."""
 
 import csv
+import math
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -27,15 +27,43 @@ def make_repeatable(seed: int, threads: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+class Batches(keras.utils.PyDataset):
+    """Inputs [N, ...] and one-hot targets in batches, read as they are needed: inputs may be larger than memory."""
+
+    def __init__(self, inputs: Floats, targets: Ints, classes: int, size: int, seed: int | None) -> None:
+        """Shuffle before every epoch, with that seed; None keeps the order."""
+        super().__init__()
+        self._inputs, self._size = inputs, size
+        self._targets = np.eye(classes, dtype=np.float32)[targets]
+        self._order = np.arange(len(targets))
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        """Return the number of batches; the last may be smaller."""
+        return math.ceil(len(self._order) / self._size)
+
+    def __getitem__(self, place: int) -> tuple[Floats, Floats]:
+        """Return the batch at that place of the epoch."""
+        # Sorted, so that inputs in a file are read from front to back; within a batch the order means nothing.
+        chosen = np.sort(self._order[place * self._size : (place + 1) * self._size])
+        return np.asarray(self._inputs[chosen]), self._targets[chosen]
+
+    def on_epoch_end(self) -> None:
+        """Draw the next epoch's order."""
+        if self._random is not None:
+            self._random.shuffle(self._order)
+
+
 def fit(
-    model: keras.Model, train: tuple[Any, Ints], val: tuple[Any, Ints], classes: int, params: Training, label: str
+    model: keras.Model, train: tuple[Floats, Ints], val: tuple[Floats, Ints], classes: int, params: Training, label: str
 ) -> list[dict[str, float]]:
     """Train with AdamW on smoothed cross-entropy until the validation loss no longer falls; keep the best weights.
 
     `train` and `val` are inputs [N, ...] and class numbers [N]. The rate falls along a half cosine over `epochs`.
     Returns a row an epoch with the keys of COLUMNS. Loss and accuracy of `val` have no dropout.
     """
-    steps = -(-len(train[1]) // params.batch_size) * params.epochs
+    steps = math.ceil(len(train[1]) / params.batch_size) * params.epochs
     model.compile(
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(params.learning_rate, steps), weight_decay=params.weight_decay
@@ -45,10 +73,8 @@ def fit(
         jit_compile=False,
     )
     history = model.fit(
-        train[0],
-        keras.utils.to_categorical(train[1], classes),
-        batch_size=params.batch_size,
-        validation_data=(val[0], keras.utils.to_categorical(val[1], classes)),
+        Batches(*train, classes, params.batch_size, params.seed),
+        validation_data=Batches(*val, classes, params.batch_size, seed=None),
         epochs=params.epochs,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True),

@@ -36,10 +36,8 @@ def evaluate(images: Path, manifest: Path, model: Path, out: Path, confidence: f
         pq.write_table(table.replace_schema_metadata({"classes": json.dumps(classes, ensure_ascii=False)}), temporary)
     per_class = by_class(actual, predicted, classes)
     metrics = overall(actual, predicted, classes, confidence)
-    per_name = {row["class"]: {key: row[key] for key in ("precision", "recall", "f1", "images")} for row in per_class}
     with atomic(out / "metrics.json") as temporary:
-        text = json.dumps(metrics | {"classes": per_name}, indent=1, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     pairs = ({"actual": a, "predicted": p} for a, p in zip(actual, predicted, strict=True))
     _write_csv(out / "confusion.csv", ["actual", "predicted"], pairs)
     _write_csv(out / "classes.csv", list(per_class[0]), per_class)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
+import tensorflow as tf
 
 from tasks.common import accepted, graphs, networks, reference, training
 from tasks.common.conversion import base_graph, head_graph, normalised, pooling_layer
@@ -40,22 +41,22 @@ def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, pa
     classifier = networks.load(require(head, "head"), "head")
     lower, upper = split_at(base, params.cut)
     model = joint(upper, classifier, facts["pooling"])
-    rows = [row for row in accepted.load(manifest) if row.split in {"train", "val"}]
+    by_split: dict[str, list[accepted.Accepted]] = {"train": [], "val": []}
+    for row in accepted.load(manifest):
+        if row.split in by_split:
+            by_split[row.split].append(row)
+    rows, first_val = [*by_split["train"], *by_split["val"]], len(by_split["train"])
     classes = sorted({row.label for row in rows})
     resize = Session(graphs.part(onnx.load(backbone / "backbone.onnx"), "image", "resized"), threads=1)
     with TemporaryDirectory() as scratch:
         activations = boundary(images, rows, resize, lower, facts["mode"], params.batch_size, Path(scratch))
         targets = np.array([classes.index(row.label) for row in rows])
-        train, val = (np.array([row.split == name for row in rows]) for name in ("train", "val"))
-        history = training.fit(
-            model,
-            (activations[train], targets[train]),
-            (activations[val], targets[val]),
-            len(classes),
-            params,
-            "finetuning",
+        train, val = (
+            (activations[:first_val], targets[:first_val]),
+            (activations[first_val:], targets[first_val:]),
         )
-        predicted = model.predict(activations[val], verbose=0)
+        history = training.fit(model, train, val, len(classes), params, "finetuning")
+        predicted = model.predict(val[0], batch_size=params.batch_size, verbose=0)
     reached = training.summary(history)
     say(f"finetuning: {len(history)} epochs, validation accuracy {reached['val_accuracy']:.1%}")
     graph = base_graph(base, facts["input_size"], facts["mode"], facts["pooling"])
@@ -67,8 +68,7 @@ def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, pa
         graphs.save(head_graph(classifier), folder / "head.onnx")
         training.write_history(history, folder / "history.csv")
         (folder / "metrics.json").write_text(json.dumps(reached, indent=1) + "\n", encoding="utf-8")
-        paths = [row.path for row in rows if row.split == "val"]
-        reference.save(folder / "reference.parquet", paths, predicted, classes)
+        reference.save(folder / "reference.parquet", [row.path for row in by_split["val"]], predicted, classes)
         shutil.copyfile(head / "history.csv", folder / "head_history.csv")
 
 
@@ -103,9 +103,10 @@ def boundary(
     scratch: Path,
 ) -> npt.NDArray[Any]:
     """Return the activations at the cut, float32 [N, ...], in a file of the scratch folder and not in memory."""
-    values = np.lib.format.open_memmap(
-        scratch / "boundary.npy", mode="w+", dtype=np.float32, shape=(len(rows), *lower.output_shape[1:])
-    )
+    shape = (len(rows), *lower.output_shape[1:])
+    say(f"finetuning: {np.prod(shape) * 4 / 1e6:,.0f} MB of activations at the cut, kept on disk while training")
+    forward = tf.function(lambda pixels: lower(normalised(pixels, mode), training=False))
+    values = np.lib.format.open_memmap(scratch / "boundary.npy", mode="w+", dtype=np.float32, shape=shape)
     pixels = ordered_map(
         lambda row: resize(accepted.pixels(images, row.path)[None])[0], rows, workers=cores(), ahead=2 * batch_size
     )
@@ -114,7 +115,7 @@ def boundary(
     for image in track(pixels, len(rows), "finetuning: boundary"):
         waiting.append(image)
         if len(waiting) == batch_size or done + len(waiting) == len(rows):
-            batch = np.asarray(lower(normalised(np.stack(waiting), mode), training=False))
+            batch = np.asarray(forward(tf.constant(np.stack(waiting))))
             values[done : done + len(batch)] = batch
             done += len(batch)
             waiting.clear()
