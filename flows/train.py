@@ -86,7 +86,7 @@ def _may_pass(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
 
 # Only a download fails for reasons that pass.
 bring_with_retries = bring_up_to_date.with_options(
-    retries=3, retry_delay_seconds=[5, 20, 60], retry_condition_fn=_may_pass
+    retries=3, retry_delay_seconds=[2, 8, 20], retry_condition_fn=_may_pass
 )
 
 if __name__ == "__main__":
