@@ -105,9 +105,10 @@ def _how(lines: list[str]) -> How:
 
 
 def _failure(stage: str, lines: list[str]) -> StageError:
-    own = [line for line in lines if line.startswith(f"graft {stage}: error: ")]
+    mark = f"graft {stage}: error: "
+    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
     code = re.search(r"exited with (\d+)", "\n".join(lines))
-    text = own[-1].removeprefix("graft ") if own else f"{stage}: {_dvc_error(lines, 'dvc repro failed')}"
+    text = f"{stage}: {own[-1] if own else _dvc_error(lines, 'dvc repro failed')}"
     starts = [place for place, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     trace = "\n".join(lines[starts[-1] :]) if starts and not own else ""
     return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)

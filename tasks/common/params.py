@@ -141,7 +141,7 @@ def check(document: object, path: Path) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        message = f"{path}: " + "; ".join(_explain(details) for details in error.errors())
+        message = f"{path}: " + " ".join(_explain(details) for details in error.errors())
         raise ParamsError(message) from error
 
 

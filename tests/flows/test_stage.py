@@ -32,7 +32,7 @@ def test_a_failed_stage_fails_with_its_own_error_line(workspace: Path, code: int
     (workspace / "sample.trouble").write_text(f"{code} there is no more paper")
     with pytest.raises(StageError) as caught:
         reproduce(workspace, "sample", lambda _line: None)
-    assert str(caught.value) == "sample: error: there is no more paper"
+    assert str(caught.value) == "sample: there is no more paper"
     assert caught.value.temporary is temporary
 
 

@@ -66,7 +66,7 @@ def test_a_failed_stage_fails_the_run_with_its_own_line_and_the_table_tells_what
     monkeypatch.chdir(workspace)
     with pytest.raises(StageError) as caught:
         module.train()
-    assert str(caught.value) == "dataset: error: there is no more paper"
+    assert str(caught.value) == "dataset: there is no more paper"
     assert '"stage": "sample", "outcome": "ran"' in newest_table()
 
 
