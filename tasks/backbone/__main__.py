@@ -1,16 +1,12 @@
 """Door of the `backbone` stage."""
 
-from pathlib import Path
-
 from tasks.common import params
-from tasks.common.door import open_door, parser
+from tasks.common.door import open_door, paths
 
 
 def main() -> None:
     """Write the backbone that params.yaml names into --out."""
-    arguments = parser("backbone", "Get the pretrained base, check it, turn it into ONNX.")
-    arguments.add_argument("--out", type=Path, required=True, help="folder to write")
-    chosen = arguments.parse_args()
+    chosen = paths("backbone", "Get the pretrained base, check it, turn it into ONNX.", out="folder to write")
     section = params.load(chosen.params).backbone
 
     from tasks.backbone.registry import architecture

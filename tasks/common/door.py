@@ -8,14 +8,17 @@ from pathlib import Path
 
 from tasks.common.errors import GraftError
 
+IMAGES = "folder that the manifest's paths start from"
+ACCEPTED = "accepted manifest (.parquet)"
 
-def parser(stage: str, summary: str) -> argparse.ArgumentParser:
-    """Return the argument parser of `python -m tasks.STAGE`, with the one option that all stages share."""
-    arguments = argparse.ArgumentParser(prog=f"python -m tasks.{stage}", description=summary)
-    arguments.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="params file (default: %(default)s)"
-    )
-    return arguments
+
+def paths(stage: str, summary: str, **meanings: str) -> argparse.Namespace:
+    """Parse the command line of `python -m tasks.STAGE`: a required path for each word, and --params."""
+    parser = argparse.ArgumentParser(prog=f"python -m tasks.{stage}", description=summary)
+    for word, meaning in meanings.items():
+        parser.add_argument(f"--{word}", type=Path, required=True, help=meaning)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (default: %(default)s)")
+    return parser.parse_args()
 
 
 def open_door(stage: str, main: Callable[[], None]) -> None:

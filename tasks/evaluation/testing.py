@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tasks.common import accepted
 from tasks.common.files import atomic, require
-from tasks.common.parallel import cores, ordered_map
+from tasks.common.parallel import cores
 from tasks.common.progress import say, track
 from tasks.common.sessions import Session
 from tasks.evaluation.metrics import by_class, overall
@@ -23,9 +23,7 @@ def evaluate(images: Path, manifest: Path, model: Path, out: Path, confidence: f
     rows = [row for row in accepted.load(manifest) if row.split == "test"]
     run = Session(require(model, "export").read_bytes(), threads=1)
     classes: list[str] = json.loads(run.metadata["classes"])
-    found = ordered_map(
-        lambda row: run(accepted.pixels(images, row.path)[None])[0], rows, workers=cores(), ahead=4 * cores()
-    )
+    found = accepted.each(images, [row.path for row in rows], run, ahead=4 * cores())
     probabilities = np.stack(list(track(found, len(rows), "evaluation")))
     actual = [row.label for row in rows]
     predicted = [classes[place] for place in probabilities.argmax(axis=1)]

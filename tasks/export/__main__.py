@@ -1,20 +1,20 @@
 """Door of the `export` stage."""
 
-from pathlib import Path
-
 from tasks.common import params
-from tasks.common.door import open_door, parser
+from tasks.common.door import IMAGES, open_door, paths
 from tasks.export.joining import export
 
 
 def main() -> None:
     """Write the served file to --out."""
-    arguments = parser("export", "Join preprocessing, base and head into one ONNX file and check it.")
-    arguments.add_argument("--images", type=Path, required=True, help="folder of the dataset")
-    arguments.add_argument("--backbone", type=Path, required=True, help="folder of the backbone stage")
-    arguments.add_argument("--tuned", type=Path, required=True, help="folder of the finetuning stage")
-    arguments.add_argument("--out", type=Path, required=True, help="model to write (.onnx)")
-    chosen = arguments.parse_args()
+    chosen = paths(
+        "export",
+        "Join preprocessing, base and head into one ONNX file and check it.",
+        images=IMAGES,
+        backbone="folder of the backbone stage",
+        tuned="folder of the finetuning stage",
+        out="model to write (.onnx)",
+    )
     section = params.load(chosen.params).export
     export(chosen.images, chosen.backbone, chosen.tuned, chosen.out, section)
 

@@ -10,7 +10,7 @@ import onnx
 from tasks.common import accepted, graphs, reference
 from tasks.common.errors import GateError
 from tasks.common.files import require
-from tasks.common.parallel import cores, ordered_map
+from tasks.common.parallel import cores
 from tasks.common.params import Export
 from tasks.common.progress import say
 from tasks.common.sessions import Session
@@ -41,9 +41,7 @@ def export(images: Path, backbone: Path, tuned: Path, out: Path, params: Export)
     )
     compared = paths[: params.parity_images]
     run = Session(model, threads=1)
-    found = ordered_map(
-        lambda path: run(accepted.pixels(images, path)[None])[0], compared, workers=cores(), ahead=2 * cores()
-    )
+    found = accepted.each(images, compared, run, ahead=4 * cores())
     error = float(np.abs(np.stack(list(found)) - expected[: len(compared)]).max())
     if not error <= params.tolerance:
         message = (

@@ -1,20 +1,20 @@
 """Door of the `features` stage."""
 
-from pathlib import Path
-
 from tasks.common import params
-from tasks.common.door import open_door, parser
+from tasks.common.door import ACCEPTED, IMAGES, open_door, paths
 from tasks.features.extraction import extract
 
 
 def main() -> None:
     """Write a feature vector of every accepted image to --out."""
-    arguments = parser("features", "Run the frozen base once over every accepted image.")
-    arguments.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths start from")
-    arguments.add_argument("--accepted", type=Path, required=True, help="accepted manifest (.parquet)")
-    arguments.add_argument("--backbone", type=Path, required=True, help="backbone graph (.onnx)")
-    arguments.add_argument("--out", type=Path, required=True, help="features to write (.parquet)")
-    chosen = arguments.parse_args()
+    chosen = paths(
+        "features",
+        "Run the frozen base once over every accepted image.",
+        images=IMAGES,
+        accepted=ACCEPTED,
+        backbone="backbone graph (.onnx)",
+        out="features to write (.parquet)",
+    )
     section = params.load(chosen.params).features
     extract(chosen.images, chosen.accepted, chosen.backbone, chosen.out, section.batch_size)
 

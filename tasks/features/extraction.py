@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tasks.common import accepted, graphs
 from tasks.common.files import atomic, require
-from tasks.common.parallel import cores, ordered_map
+from tasks.common.parallel import cores
 from tasks.common.progress import track
 from tasks.common.sessions import Session
 
@@ -35,9 +35,7 @@ def extract(images: Path, manifest: Path, backbone: Path, out: Path, batch_size:
             ("features", pa.list_(pa.float32(), width)),
         ]
     )
-    pixels = ordered_map(
-        lambda row: resize(accepted.pixels(images, row.path)[None])[0], rows, workers=cores(), ahead=2 * batch_size
-    )
+    pixels = accepted.each(images, [row.path for row in rows], resize, ahead=2 * batch_size)
     vectors = batched_forward(track(pixels, len(rows), "features"), forward, batch_size)
     remaining = iter(rows)
     with atomic(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:

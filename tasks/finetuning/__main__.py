@@ -1,22 +1,23 @@
 """Door of the `finetuning` stage."""
 
 import shutil
-from pathlib import Path
 
 from tasks.common import params
-from tasks.common.door import open_door, parser
+from tasks.common.door import ACCEPTED, IMAGES, open_door, paths
 from tasks.common.files import atomic_folder, require
 
 
 def main() -> None:
     """Write the tuned base and head into --out, or the head as it is when fine-tuning is off."""
-    arguments = parser("finetuning", "Unfreeze the top of the base and train on; switched off, pass the head on.")
-    arguments.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths start from")
-    arguments.add_argument("--accepted", type=Path, required=True, help="accepted manifest (.parquet)")
-    arguments.add_argument("--backbone", type=Path, required=True, help="folder of the backbone stage")
-    arguments.add_argument("--head", type=Path, required=True, help="folder of the head stage")
-    arguments.add_argument("--out", type=Path, required=True, help="folder to write")
-    chosen = arguments.parse_args()
+    chosen = paths(
+        "finetuning",
+        "Unfreeze the top of the base and train on; switched off, pass the head on.",
+        images=IMAGES,
+        accepted=ACCEPTED,
+        backbone="folder of the backbone stage",
+        head="folder of the head stage",
+        out="folder to write",
+    )
     section = params.load(chosen.params).finetuning
     if section.enabled:
         # TensorFlow is imported only where it is used: switched off, this stage takes no time.

@@ -19,7 +19,6 @@ from tasks.common import accepted, graphs, networks, reference, training
 from tasks.common.conversion import base_graph, head_graph, normalised, pooling_layer
 from tasks.common.errors import GraftError, did_you_mean
 from tasks.common.files import atomic_folder, require
-from tasks.common.parallel import cores, ordered_map
 from tasks.common.params import Finetuning
 from tasks.common.progress import say, track
 from tasks.common.sessions import Session
@@ -107,9 +106,7 @@ def boundary(
     say(f"finetuning: {np.prod(shape) * 4 / 1e6:,.0f} MB of activations at the cut, kept on disk while training")
     forward = tf.function(lambda pixels: lower(normalised(pixels, mode), training=False))
     values = np.lib.format.open_memmap(scratch / "boundary.npy", mode="w+", dtype=np.float32, shape=shape)
-    pixels = ordered_map(
-        lambda row: resize(accepted.pixels(images, row.path)[None])[0], rows, workers=cores(), ahead=2 * batch_size
-    )
+    pixels = accepted.each(images, [row.path for row in rows], resize, ahead=2 * batch_size)
     waiting: list[npt.NDArray[Any]] = []
     done = 0
     for image in track(pixels, len(rows), "finetuning: boundary"):

@@ -1,17 +1,17 @@
 """Door of the `validation` stage."""
 
-from pathlib import Path
-
 from tasks.common import params
-from tasks.common.door import open_door, parser
+from tasks.common.door import open_door, paths
 
 
 def main() -> None:
     """Judge --manifest; write results, Data Docs, accepted images and quarantine into --out."""
-    arguments = parser("validation", "Judge the manifest and set aside what cannot be used.")
-    arguments.add_argument("--manifest", type=Path, required=True, help="manifest (.parquet)")
-    arguments.add_argument("--out", type=Path, required=True, help="folder to write")
-    chosen = arguments.parse_args()
+    chosen = paths(
+        "validation",
+        "Judge the manifest and set aside what cannot be used.",
+        manifest="manifest (.parquet)",
+        out="folder to write",
+    )
     section = params.load(chosen.params).validation
 
     # Great Expectations takes seconds to import: wrong params are told before.

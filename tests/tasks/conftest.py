@@ -1,0 +1,58 @@
+"""Fixtures and helpers that the tests of several stages share."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tasks.common import params
+from tasks.common.accepted import Accepted
+from tasks.common.params import Params
+
+ROOT = Path(__file__).parents[2]
+SPLITS = ("train", "train", "val", "test")
+
+
+@pytest.fixture(scope="session")
+def settings() -> Params:
+    """Give the committed params."""
+    return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
+    """Make the committed starter base, once: importing TensorFlow and converting takes seconds."""
+    from tasks.backbone.making import make
+    from tasks.backbone.registry import architecture
+
+    folder = tmp_path_factory.mktemp("base") / "backbone"
+    make(architecture("MobileNet"), folder, settings.backbone)
+    return folder
+
+
+def noise(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return random pixels, uint8 [height, width, 3]."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def write_photos(root: Path, each: int) -> list[Accepted]:
+    """Write `each` small images of several sizes into each of two class folders and return their manifest rows."""
+    rows = []
+    for place, label in enumerate(("dark", "light")):
+        (root / label).mkdir(parents=True)
+        for number in range(each):
+            pixels = noise(100 * place + number, 20 + number, 31 - number) // 2 + 120 * place
+            path = f"{label}/{number}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(root / path)
+            rows.append(Accepted(path, label, SPLITS[number % len(SPLITS)]))
+    return rows
+
+
+def write_accepted(path: Path, rows: list[Accepted]) -> Path:
+    """Write an accepted manifest of these rows."""
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows]), path)
+    return path
