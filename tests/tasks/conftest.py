@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,6 +16,10 @@ from tasks.common.params import Params
 
 ROOT = Path(__file__).parents[2]
 SPLITS = ("train", "train", "val", "test")
+
+# The same examples in every run, and no limit of time: the machine may be busy.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
