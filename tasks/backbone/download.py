@@ -62,6 +62,9 @@ def fetch(url: str, path: Path, md5: str | None) -> None:
             if md5 is not None and digest.hexdigest() != md5:
                 message = f"{url} arrived damaged: expected MD5 {md5}, found {digest.hexdigest()}. {by_hand}"
                 raise DownloadError(message)
+    except httpx.InvalidURL as error:
+        message = f"backbone.mirror makes the URL {url}, which is not valid: {error}."
+        raise GraftError(message) from error
     except httpx.HTTPError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         message = f"cannot download {url}: {reason}. {by_hand}"

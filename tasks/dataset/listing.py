@@ -26,7 +26,7 @@ def entries(root: Path) -> list[Entry]:
     if not root.is_dir():
         message = f"{root} is not a folder. {layout}; set dataset.source in params.yaml."
         raise GraftError(message)
-    found = sorted(_walk(root))
+    found = sorted(_walk(root), key=lambda entry: (entry.path, entry.reason or ""))
     classes = sorted({entry.label for entry in found if entry.label})
     if not found:
         message = f"{root} holds no images. {layout}; set dataset.source in params.yaml."
@@ -42,9 +42,9 @@ def _walk(root: Path) -> list[Entry]:
     found = []
     for folder, folders, files in os.walk(root):
         place = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if not name.startswith(".")]
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         found += [_entry(place / name, "a folder behind a symbolic link is not followed") for name in linked]
-        folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             _entry(place / name, None) for name in files if not name.startswith(".") and name.lower() not in IGNORED
         ]
@@ -57,4 +57,4 @@ def _entry(path: Path, reason: str | None) -> Entry:
     if readable != text:
         reason = "the name is not valid UTF-8"
     label = readable.split("/", 1)[0] if "/" in readable else ""
-    return Entry(readable, label, reason if label else "lies in no class folder")
+    return Entry(readable, label, reason or (None if label else "lies in no class folder"))

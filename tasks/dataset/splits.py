@@ -4,7 +4,7 @@ An image keeps its split when the dataset grows. Two exceptions: a newcomer that
 into one, and a class so small that hashing leaves it without a validation or test image lends its nearest group.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
@@ -64,21 +64,32 @@ def assign(
     by_class: dict[str, set[int]] = defaultdict(set)
     for label, group in zip(labels, groups.tolist(), strict=True):
         by_class[label].add(group)
-    for _, members in sorted(by_class.items()):
-        _lend(sorted(members, key=positions.__getitem__), chosen)
+    in_order = {label: sorted(members, key=positions.__getitem__) for label, members in sorted(by_class.items())}
+    while _lend(in_order, chosen):
+        pass
     return [chosen[group] for group in groups.tolist()]
 
 
-def _lend(members: list[int], chosen: dict[int, str]) -> None:
-    """Give each split that a class lacks the nearest group of a split that holds several."""
-    for wanted in ("test", "val", "train"):
-        held = [chosen[group] for group in members]
-        if wanted in held:
-            continue
-        order = members if wanted != "train" else members[::-1]
-        spare = next((group for group in order if held.count(chosen[group]) > 1), None)
-        if spare is not None:
-            chosen[spare] = wanted
+def _lend(classes: dict[str, list[int]], chosen: dict[int, str]) -> bool:
+    """Give one split that a class lacks the class's nearest group that can be spared; say whether there was one.
+
+    A group can be spared if each of its classes holds another group of the split that it leaves, so what a class
+    holds it never loses again, and the lending ends.
+    """
+    held = {label: Counter(chosen[group] for group in members) for label, members in classes.items()}
+    classes_of: dict[int, list[str]] = defaultdict(list)
+    for label, members in classes.items():
+        for group in members:
+            classes_of[group].append(label)
+    for label, members in classes.items():
+        for wanted in ("test", "val", "train"):
+            if held[label][wanted]:
+                continue
+            for group in members if wanted != "train" else members[::-1]:
+                if all(held[each][chosen[group]] > 1 for each in classes_of[group]):
+                    chosen[group] = wanted
+                    return True
+    return False
 
 
 def _position(key: str, seed: int) -> float:

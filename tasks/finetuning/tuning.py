@@ -30,7 +30,10 @@ def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, pa
     Raises GraftError when the base has no such cut.
     """
     facts = json.loads(require(backbone / "backbone.json", "backbone").read_text(encoding="utf-8"))
-    if params.cut not in facts["cuts"][:-1]:
+    if params.cut == facts["cuts"][-1]:
+        message = f"finetuning.cut '{params.cut}' is the last layer of {facts['name']}: nothing is above it to train."
+        raise GraftError(message)
+    if params.cut not in facts["cuts"]:
         near = did_you_mean(params.cut, facts["cuts"][:-1])
         highest = ", ".join(facts["cuts"][-6:-1])
         message = f"finetuning.cut '{params.cut}' is no cut of {facts['name']}.{near} The highest are {highest}."

@@ -18,7 +18,8 @@ def build(features: npt.NDArray[np.float32], classes: int, hidden: Sequence[int]
     """
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
-    scale = 1 / np.maximum(spread, max(LEAST_SCALE * spread.max(), np.finfo(np.float32).tiny))
+    # Where nothing varies at all, nothing is scaled: 1 stands for a spread of 0.
+    scale = 1 / np.maximum(spread, LEAST_SCALE * spread.max() or 1.0)
     source = values = keras.Input(features.shape[1:], name="features")
     values = keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name="scale")(values)
     for number, width in enumerate(hidden):

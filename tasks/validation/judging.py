@@ -1,5 +1,6 @@
 """From the manifest to a verdict, its report, and the images that may be used."""
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tasks.common.errors import GateError
 from tasks.common.files import atomic, require
@@ -36,6 +38,9 @@ def judge(manifest: Path, out: Path, params: Validation) -> None:
         pq.write_table(table.filter(pa.array(reason.isna())).drop_columns(["reason"]), temporary)
     # Copies say nothing against a dataset; only what cannot be used counts at the gate.
     judged = frame.assign(set_aside=reason)[~is_copy(reason)].drop(columns=["reason", "phash", "group"])
+    # Great Expectations writes values into its pages as they are, and file names come from anywhere.
+    for column in ("path", "label", "set_aside"):
+        judged[column] = judged[column].map(html.escape, na_action="ignore")
     frames = {"images": judged, "classes": class_counts(accepted)}
     suites = {"images": of_images(params), "classes": of_classes(params)}
     results = run(frames, suites, out / "docs")
@@ -64,5 +69,5 @@ def class_counts(accepted: pd.DataFrame) -> pd.DataFrame:
 def _show(failed: list[dict[str, Any]]) -> None:
     shown = Table("expectation", "severity", "found", title="Expectations that do not hold")
     for result in failed:
-        shown.add_row(result["expectation"], result["severity"], result["found"])
+        shown.add_row(*(Text(result[key]) for key in ("expectation", "severity", "found")))
     Console(stderr=True, width=140).print(shown)

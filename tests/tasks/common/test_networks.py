@@ -1,5 +1,7 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -144,3 +146,37 @@ def test_a_file_that_is_missing_or_no_hdf5_ends_in_one_line(tmp_path: Path, cont
     assert refusal(path) == (
         f"{path} is not a readable HDF5 file. Expected Keras weights (.h5); fetch or copy the file again."
     )
+
+
+def small() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="only")], name="small")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda file: file.__setitem__("loop", file["/"]), None),
+        (lambda file: file.__setitem__("kind", np.dtype("f4")), "holds something other than numbers at '/kind'"),
+        (lambda file: file.__setitem__("complex", np.zeros(2, np.complex64)), "other than numbers at '/complex'"),
+        (lambda file: file.__setitem__("soft", h5py.SoftLink("/layers")), "holds a link at '/soft'"),
+        (lambda file: file.__setitem__("more", np.zeros(4)), "it holds 12 numbers where 8 are expected"),
+    ],
+    ids=["cycle", "datatype", "complex", "soft link", "more than fits"],
+)
+def test_a_spoilt_weights_file_is_refused_with_the_reason(tmp_path: Path, spoil: Any, told: str | None) -> None:
+    path = tmp_path / "spoilt.weights.h5"
+    small().save_weights(path)
+    with h5py.File(path, "a") as file:
+        spoil(file)
+    if told is None:
+        networks.load_weights(small(), path)
+    else:
+        with pytest.raises(GraftError, match=re.escape(told)):
+            networks.load_weights(small(), path)
+
+
+def test_a_legacy_file_with_senseless_layer_names_does_not_fit(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"] = 5
+    with pytest.raises(GraftError, match="does not fit small"):
+        networks.load_weights(small(), tmp_path / "old.h5")

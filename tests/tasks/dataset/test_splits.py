@@ -132,3 +132,10 @@ def test_another_seed_is_another_split() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_two_images_of_a_class_are_in_two_splits(seed: int) -> None:
     assert len(set(assign([key(1), key(2)], ["a", "a"], np.arange(2), seed, 0.15, 0.15))) == 2
+
+
+def test_a_group_of_two_classes_is_not_lent_away_from_the_one_that_needs_it() -> None:
+    labels, groups = list("baabaa"), np.array([0, 0, 1, 2, 3, 4])
+    keys = [sha256(f"8{number}".encode()).hexdigest() for number in range(6)]
+    splits = assign(keys, labels, groups, 8, 0.15, 0.15)
+    assert {split for split, label in zip(splits, labels, strict=True) if label == "a"} == {"train", "val", "test"}

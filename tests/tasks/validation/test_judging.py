@@ -196,3 +196,11 @@ def test_the_whole_report_is_the_same_bytes_twice(tmp_path: Path, settings: Para
 def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path, settings: Params) -> None:
     with pytest.raises(GraftError, match="Run `dvc repro dataset`"):
         judge(tmp_path / "manifest.parquet", tmp_path / "out", settings.validation)
+
+
+def test_names_from_anywhere_are_escaped_in_the_pages(tmp_path: Path, settings: Params) -> None:
+    hostile = bad(1)[0] | {"reason": "<script>alert(1)</script>"}
+    out = judged(tmp_path, [*GOOD, hostile], settings)
+    pages = "".join(page.read_text() for page in (out / "docs").rglob("*.html"))
+    assert "<script>alert(1)" not in pages
+    assert "alert(1)" in pages
