@@ -17,9 +17,14 @@ from tasks.common.errors import GraftError
 def save(model: keras.Model, folder: Path, name: str) -> None:
     """Write `name`.json and `name`.weights.h5, the same bytes for the same model."""
     folder.mkdir(parents=True, exist_ok=True)
+    # A trained model's description names its optimizer and its file would hold the optimizer's state: neither is wanted.
     architecture = json.loads(model.to_json())
-    (folder / f"{name}.json").write_text(json.dumps(architecture, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    model.save_weights(folder / f"{name}.weights.h5", overwrite=True)
+    architecture.pop("compile_config", None)
+    text = json.dumps(architecture, indent=1, sort_keys=True) + "\n"
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    copy = keras.models.model_from_json(text)
+    copy.set_weights(model.get_weights())
+    copy.save_weights(folder / f"{name}.weights.h5", overwrite=True)
 
 
 def load(folder: Path, name: str) -> keras.Model:
@@ -45,13 +50,13 @@ def _check(path: Path, model: keras.Model) -> None:
     """Walk the file before Keras opens it; raises GraftError for what HDF5 or Keras would follow or pass over."""
     try:
         with h5py.File(path, "r") as file:
-            stored = sum(dataset.size for dataset in _datasets(file, path))
+            stored = sum(one.size for one in _datasets(file, path) if not one.name.startswith("/optimizer/"))
     except OSError as error:
         message = f"{path} is not a readable HDF5 file. Expected Keras weights (.h5); fetch or copy the file again."
         raise GraftError(message) from error
     expected = sum(math.prod(variable.shape) for variable in model.weights)
-    # Keras tells its layouts apart by the name. In the legacy one it compares layers; in its own it passes over what the
-    # network has no place for.
+    # Keras tells its layouts apart by the name. In the legacy one it compares layers; in its own it passes over what
+    # the network has no place for.
     if path.name.endswith(".weights.h5") and stored != expected:
         raise GraftError(_unfit(path, model, f"it holds {stored:,} numbers where {expected:,} are expected"))
 

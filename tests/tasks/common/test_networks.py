@@ -180,3 +180,17 @@ def test_a_legacy_file_with_senseless_layer_names_does_not_fit(tmp_path: Path) -
         file.attrs["layer_names"] = 5
     with pytest.raises(GraftError, match="does not fit small"):
         networks.load_weights(small(), tmp_path / "old.h5")
+
+
+def test_the_optimizer_of_a_trained_model_is_not_saved_and_one_in_a_file_is_passed_over(tmp_path: Path) -> None:
+    model = small()
+    model.compile("adam", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    networks.save(model, tmp_path, "mine")
+    with h5py.File(tmp_path / "mine.weights.h5") as file:
+        assert "optimizer" not in file
+    model.save_weights(tmp_path / "theirs.weights.h5")
+    again = small()
+    networks.load_weights(again, tmp_path / "theirs.weights.h5")
+    for found, expected in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
