@@ -17,7 +17,7 @@ from tasks.common.errors import GraftError
 def save(model: keras.Model, folder: Path, name: str) -> None:
     """Write `name`.json and `name`.weights.h5, the same bytes for the same model."""
     folder.mkdir(parents=True, exist_ok=True)
-    # A trained model's description names its optimizer and its file would hold the optimizer's state: neither is wanted.
+    # A trained model's description names its optimizer, and its file would hold the optimizer's state.
     architecture = json.loads(model.to_json())
     architecture.pop("compile_config", None)
     text = json.dumps(architecture, indent=1, sort_keys=True) + "\n"
