@@ -1,7 +1,7 @@
 """Door of the `backbone` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths
+from tasks.common.door import open_door, paths, quietly
 
 
 def main() -> None:
@@ -14,7 +14,8 @@ def main() -> None:
     found = architecture(section.name)
 
     # TensorFlow takes seconds to import: a wrong name is told before.
-    from tasks.backbone.making import make
+    with quietly():
+        from tasks.backbone.making import make
 
     make(found, chosen.out, section)
 

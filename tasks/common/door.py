@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tasks.common.errors import GraftError
 
@@ -21,13 +23,35 @@ def paths(stage: str, summary: str, **meanings: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Hold back what libraries write to standard error while they are imported; write it after all if that fails.
+
+    TensorFlow's native libraries greet every start with a page of lines, from before their own log levels count.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(screen, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(screen, 2)
+            os.close(screen)
+
+
 def open_door(stage: str, main: Callable[[], None]) -> None:
     """Run a stage's main function and leave with its exit code.
 
     Bad input ends in one line, `graft STAGE: error: ...`, on standard error; a defect keeps its traceback.
     """
-    # TensorFlow's libraries greet every start with a page of lines that say nothing of the run.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         main()
     except GraftError as error:

@@ -3,7 +3,7 @@
 import shutil
 
 from tasks.common import params
-from tasks.common.door import ACCEPTED, IMAGES, open_door, paths
+from tasks.common.door import ACCEPTED, IMAGES, open_door, paths, quietly
 from tasks.common.files import atomic_folder, require
 
 
@@ -21,7 +21,8 @@ def main() -> None:
     section = params.load(chosen.params).finetuning
     if section.enabled:
         # TensorFlow is imported only where it is used: switched off, this stage takes no time.
-        from tasks.finetuning.tuning import tune
+        with quietly():
+            from tasks.finetuning.tuning import tune
 
         tune(chosen.images, chosen.accepted, chosen.backbone, chosen.head, chosen.out, section)
     else:

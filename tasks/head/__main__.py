@@ -1,7 +1,7 @@
 """Door of the `head` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths
+from tasks.common.door import open_door, paths, quietly
 
 
 def main() -> None:
@@ -12,7 +12,8 @@ def main() -> None:
     section = params.load(chosen.params).head
 
     # TensorFlow takes seconds to import: wrong params are told before.
-    from tasks.head.making import make
+    with quietly():
+        from tasks.head.making import make
 
     make(chosen.features, chosen.out, section)
 

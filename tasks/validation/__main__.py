@@ -1,7 +1,7 @@
 """Door of the `validation` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths
+from tasks.common.door import open_door, paths, quietly
 
 
 def main() -> None:
@@ -15,7 +15,8 @@ def main() -> None:
     section = params.load(chosen.params).validation
 
     # Great Expectations takes seconds to import: wrong params are told before.
-    from tasks.validation.judging import judge
+    with quietly():
+        from tasks.validation.judging import judge
 
     judge(chosen.manifest, chosen.out, section)
 

@@ -88,3 +88,15 @@ def test_the_core_of_validation_prediction_and_features_runs_without_tensorflow(
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_an_import_writes_is_held_back_and_shown_only_if_it_fails() -> None:
+    code = (
+        "import os\nfrom tasks.common.door import quietly\n"
+        "with quietly(): os.write(2, b'hello ')\n"
+        "os.write(2, b'between ')\n"
+        "try:\n    with quietly():\n        os.write(2, b'before the fall ')\n        raise ImportError\n"
+        "except ImportError: os.write(2, b'after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert done.stderr == "between before the fall after"
