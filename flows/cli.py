@@ -77,14 +77,14 @@ def _leave(number: int, _frame: object) -> NoReturn:
 
 def _edit(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
     path = root / "params.yaml"
-    changes = []
+    changes: list[tuple[str, object]] = []
     if data is not None:
         if not data.is_dir():
             message = f"--data {data} is not a folder. Expected one folder a class, {data}/CLASS/IMAGE."
             raise GraftError(message)
         place = data.resolve()
         inside = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
-        changes.append(("dataset.source", f'"{inside}"'))
+        changes.append(("dataset.source", inside))
     if backbone is not None:
         changes.append(("backbone.name", backbone))
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":

@@ -13,8 +13,8 @@ from tasks.common.errors import ParamsError
 from tasks.common.files import atomic
 
 
-def edit(path: Path, changes: Sequence[tuple[str, str]]) -> None:
-    """Set each `section.key` to its value, written as YAML.
+def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
+    """Set each `section.key` to its value.
 
     Raises ParamsError, and leaves the file as it was, if any of them is wrong.
     """
@@ -25,12 +25,12 @@ def edit(path: Path, changes: Sequence[tuple[str, str]]) -> None:
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     params.load(path)
     document = yaml.load(path)
-    for key, text in changes:
+    for key, value in changes:
         section, _, name = key.partition(".")
         if not name:
-            message = f"--set expects section.key=value; found '{key}={text}'."
+            message = f"--set expects section.key=value; found '{key}={value}'."
             raise ParamsError(message)
-        document.setdefault(section, {})[name] = _value(key, text)
+        document.setdefault(section, {})[name] = value
     written = StringIO()
     yaml.dump(document, written)
     params.check(YAML(typ="safe", pure=True).load(written.getvalue()), path)
@@ -38,13 +38,13 @@ def edit(path: Path, changes: Sequence[tuple[str, str]]) -> None:
         temporary.write_text(written.getvalue(), encoding="utf-8")
 
 
-def assignment(text: str) -> tuple[str, str]:
-    """Split `section.key=value`; raises ParamsError when there is no `=`."""
+def assignment(text: str) -> tuple[str, Any]:
+    """Split `section.key=value` and read the value as YAML; raises ParamsError when either fails."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         message = f"--set expects section.key=value; found '{text}'."
         raise ParamsError(message)
-    return key.strip(), value.strip()
+    return key.strip(), _value(key, value)
 
 
 def _value(key: str, text: str) -> Any:

@@ -24,7 +24,8 @@ class Section(BaseModel):
 class Dataset(Section):
     """Which images there are and how they are split."""
 
-    source: str = Field(min_length=1, description="folder of class folders")
+    # It stands between double quotes in dvc.yaml's commands.
+    source: str = Field(pattern=r'^[^"$`\\\r\n]+$', description="folder of class folders")
     seed: int = Field(ge=0, description="another seed, another split")
     val_fraction: float = Field(gt=0, lt=0.5, description="share of images that choose when training stops")
     test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation sees")
@@ -154,6 +155,8 @@ def _explain(details: ErrorDetails) -> str:
         return f"'{key}' is missing."
     if details["type"] in {"model_type", "model_attributes_type"}:
         return f"'{key or 'the file'}' is {_shown(details['input'])}; expected a section of keys."
+    if details["type"] == "string_pattern_mismatch":
+        return f"'{key}' is {_shown(details['input'])}; expected text that matches {details['ctx']['pattern']}"
     expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"'{key}' is {_shown(details['input'])}; expected {expected}."
 

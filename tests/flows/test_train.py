@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.logging.handlers import APILogHandler
 
 from flows import train as module
 from flows.stage import StageError
@@ -114,3 +117,23 @@ def test_a_defect_of_a_stage_keeps_its_traceback(workspace: Path, monkeypatch: p
         module.train()
     assert caught.value.trace.startswith("Traceback (most recent call last)")
     assert "KeyError: 'no such key'" in caught.value.trace
+
+
+def test_a_run_logs_its_stages_output_and_its_tasks_end_in_states_that_say_what_happened(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    runs = [module.train(return_state=True).state_details.flow_run_id for _ in range(2)]
+    with get_client(sync_client=True) as client:
+        tasks = [
+            client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))) for run in runs if run
+        ]
+    assert [sorted((task.name, task.state_name) for task in one) for one in tasks] == [
+        sorted((stage, "Completed") for stage in STAGES),
+        sorted((stage, "Up to date") for stage in STAGES),
+    ]
+    APILogHandler().flush()
+    wanted = {"logs": {"flow_run_id": {"any_": [str(runs[0])]}}}
+    with get_client(sync_client=True) as client:
+        logs = [line["message"] for line in client.request("POST", "/logs/filter", json=wanted).json()]
+    assert [line for line in logs if line.endswith(": at work")] == [f"{stage}: at work" for stage in STAGES]

@@ -22,6 +22,7 @@ def test_the_committed_params_are_valid() -> None:
         ("head", "epochs", 0, "'head.epochs' is 0; expected greater than or equal to 1."),
         ("head", "epochs", "x", "'head.epochs' is 'x'; expected integer."),
         ("backbone", "pooling", "mean", "'backbone.pooling' is 'mean'; expected 'avg' or 'max'."),
+        ("dataset", "source", 'a"b', "'dataset.source' is 'a\"b'; expected text that matches ^[^\"$`\\\\\\r\\n]+$"),
         ("finetuning", "enabled", "yes", "'finetuning.enabled' is 'yes'; expected boolean."),
     ],
 )
