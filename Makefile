@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train setup test lint lock bench starter
+.PHONY: train setup test test-all lint lock bench starter
 
 train: setup
 	$(BIN)/graft train
@@ -24,6 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: setup
 	$(BIN)/python -m pytest
+
+# With every architecture of keras.applications; takes about half an hour more.
+test-all: setup
+	$(BIN)/python -m pytest -m "thorough or not thorough"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -69,6 +70,14 @@ def train(
     except KeyboardInterrupt:
         errors.print("interrupted; the next run goes on from the last finished stage")
         sys.exit(130)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)
+def backbones(context: typer.Context) -> None:
+    """List the networks to graft onto; show, classify, measure: see `graft backbones --help`."""
+    # The stage's own door knows its arguments: whatever follows is passed on.
+    done = subprocess.run([sys.executable, "-m", "tasks.backbone.catalogue", *context.args], check=False)
+    sys.exit(done.returncode)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

@@ -7,17 +7,17 @@ from tasks.common.door import open_door, paths, quietly
 def main() -> None:
     """Write the backbone that params.yaml names into --out."""
     chosen = paths("backbone", "Get the pretrained base, check it, turn it into ONNX.", out="folder to write")
-    section = params.load(chosen.params).backbone
+    settings = params.load(chosen.params)
 
     from tasks.backbone.registry import architecture
 
-    found = architecture(section.name)
-
     # TensorFlow takes seconds to import: a wrong name is told before.
+    if ":" not in settings.backbone.name:
+        architecture(settings.backbone.name)
     with quietly():
         from tasks.backbone.making import make
 
-    make(found, chosen.out, section)
+    make(settings.backbone, settings.features.taps, chosen.out)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,56 @@
 """From Keras to ONNX: the models that are trained become the graphs that are served."""
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import onnx
 import tensorflow as tf
+
+# As its default, tf2onnx copies the whole graph before each of its passes and goes on without a pass that failed: a
+# third of the time, and a slow graph instead of an error.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+
 import tf2onnx
 from keras.applications.imagenet_utils import preprocess_input
 
-from tasks.common import graphs
+from tasks.common import converters, cuts, graphs, layouts
 
 
 def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
     """Return the graph from `image` (uint8, any size) over `resized` to `features`, float32 [N, D].
 
-    `mode` is keras.applications' preprocessing (`caffe`, `tf`, `torch`, or `none` where the base holds its own), and is
-    converted from Keras's own function. BatchNorm runs in inference mode.
+    Each output of the base is a tap: its vector is a tensor that the graph's metadata names under `taps`, with the
+    layer that it comes from and its width; `features` is these vectors side by side. `mode` is keras.applications'
+    preprocessing (`caffe`, `tf`, `torch`, or `none` where the base holds its own), and is converted from Keras's own
+    function. BatchNorm runs in inference mode.
     """
-    pool = pooling_layer(pooling)
+    layers = cuts.taps(base)
+    results = ["features"] if len(layers) == 1 else [f"features/{name}" for name in layers]
+    convertible = converters.convertible(base)
 
-    def forward(resized: Any) -> Any:
-        return pool(base(normalised(resized, mode), training=False))
+    def forward(resized: Any) -> list[Any]:
+        return tapped(convertible, normalised(resized, mode), pooling)
 
     specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
-    return graphs.joined(graphs.resizing(size), _converted(forward, specification, "base", "resized", "features"))
+    model = graphs.joined(graphs.resizing(size), _converted(forward, specification, "base", "resized", results))
+    widths = [graphs.width(model, place) for place in range(len(results))]
+    rows = [
+        {"layer": layer, "tensor": tensor, "width": width}
+        for layer, tensor, width in zip(layers, results, widths, strict=True)
+    ]
+    if len(results) > 1:
+        model = graphs.side_by_side(model, "features")
+    graphs.describe(model, {"taps": json.dumps(rows)})
+    return model
 
 
 def head_graph(head: keras.Model) -> onnx.ModelProto:
     """Return the graph from `features`, float32 [N, D], to `probabilities`, float32 [N, classes]."""
     specification = tf.TensorSpec([None, head.input_shape[-1]], tf.float32, name="features")
-    return _converted(lambda x: head(x, training=False), specification, "head", "features", "probabilities")
+    return _converted(lambda x: [head(x, training=False)], specification, "head", "features", ["probabilities"])
 
 
 def normalised(resized: Any, mode: str) -> Any:
@@ -39,15 +59,36 @@ def normalised(resized: Any, mode: str) -> Any:
     return values if mode == "none" else preprocess_input(values, data_format="channels_last", mode=mode)
 
 
-def pooling_layer(pooling: str) -> keras.layers.Layer:
-    """Return the layer that turns the base's last maps into one vector: `avg` or `max`."""
-    return {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling](name="pool")
+def tapped(base: keras.Model, values: Any, pooling: str) -> list[Any]:
+    """Return a vector [N, D] of each output of the base for its input `values`.
+
+    Maps [N, H, W, C] are pooled (`avg`, `max`) to [N, C], or with `none` flattened to [N, H * W * C]; vectors stay.
+    """
+    return [vector(output, pooling) for output in keras.tree.flatten(base(values, training=False))]
+
+
+def vector(output: Any, pooling: str) -> Any:
+    """Return one output of a base as a vector a picture; see `tapped`."""
+    if len(output.shape) == 2:  # noqa: PLR2004  [N, D]
+        return output
+    pool = {
+        "avg": keras.layers.GlobalAveragePooling2D,
+        "max": keras.layers.GlobalMaxPooling2D,
+        "none": keras.layers.Flatten,
+    }[pooling]
+    return pool()(output)
 
 
 def _converted(
-    forward: Callable[[Any], Any], specification: tf.TensorSpec, prefix: str, source: str, result: str
+    forward: Callable[[Any], list[Any]], specification: tf.TensorSpec, prefix: str, source: str, results: Sequence[str]
 ) -> onnx.ModelProto:
     # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family.
     function = tf.function(forward, input_signature=[specification])
-    model, _ = tf2onnx.convert.from_function(function, input_signature=[specification], opset=graphs.OPSET)
-    return graphs.named(model, prefix, source, result)
+    model, _ = tf2onnx.convert.from_function(
+        function,
+        input_signature=[specification],
+        opset=graphs.OPSET,
+        custom_op_handlers=converters.HANDLERS,
+        custom_rewriter=converters.REWRITERS,
+    )
+    return graphs.named(layouts.channels_first(model), prefix, source, results)

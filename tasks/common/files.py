@@ -9,6 +9,12 @@ from pathlib import Path
 from tasks.common.errors import GraftError
 
 
+def cache_root() -> Path:
+    """Return where what can be had again is kept across runs: GRAFT_CACHE, or `graft` in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GRAFT_CACHE") or Path(home) / "graft")
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it on success, remove it on any failure."""

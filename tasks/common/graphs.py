@@ -3,7 +3,7 @@
 Tensor names are the contract between the parts: `image` -> `resized` -> `features` -> `probabilities`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -45,14 +45,16 @@ def resizing(size: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
-def named(model: onnx.ModelProto, prefix: str, source: str, result: str) -> onnx.ModelProto:
-    """Return the one-input, one-output model in canonical form, with those two tensors named so.
+def named(model: onnx.ModelProto, prefix: str, source: str, results: Sequence[str]) -> onnx.ModelProto:
+    """Return the one-input model in canonical form, with its input and its outputs named so.
 
     The converter's names and orders follow its sets, which change from process to process. Here nodes are ordered by
-    depth-first search from the output, everything else is numbered in the order of its first use, behind `prefix`/, and
-    the first dimension of both ends becomes `N`: equal models become equal bytes.
+    depth-first search from the outputs, everything else is numbered in the order of its first use, behind `prefix`/,
+    and the first dimension of all ends becomes `N`: equal models become equal bytes.
     """
-    names = {model.graph.input[0].name: source, model.graph.output[0].name: result, "": ""}
+    ends = list(model.graph.output)
+    names = {model.graph.input[0].name: source, "": ""}
+    names |= {end.name: result for end, result in zip(ends, results, strict=True)}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     initializers: list[onnx.TensorProto] = []
@@ -69,10 +71,25 @@ def named(model: onnx.ModelProto, prefix: str, source: str, result: str) -> onnx
         nodes,
         prefix,
         [_batched(model.graph.input[0], source)],
-        [_batched(model.graph.output[0], result)],
+        [_batched(end, result) for end, result in zip(ends, results, strict=True)],
         initializers,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+def side_by_side(model: onnx.ModelProto, result: str) -> onnx.ModelProto:
+    """Return the model with its outputs, [N, D1], [N, D2], ..., joined to one of that name, [N, D1 + D2 + ...]."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    parts = list(copy.graph.output)
+    total = sum(width(model, place) for place in range(len(parts)))
+    copy.graph.node.append(
+        helper.make_node("Concat", [part.name for part in parts], [result], name=f"{result}/Concat", axis=1)
+    )
+    del copy.graph.output[:]
+    copy.graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, ["N", total]))
+    copy.graph.value_info.extend(parts)
+    return copy
 
 
 def joined(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
@@ -81,6 +98,8 @@ def joined(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     model = compose.merge_models(first, second, io_map=[(tensor, second.graph.input[0].name)])
     model.graph.value_info.append(first.graph.output[0])
     model.ir_version = IR_VERSION
+    # The merger lists the operator set of each part.
+    del model.opset_import[1:]
     return model
 
 
@@ -100,9 +119,9 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def width(model: onnx.ModelProto) -> int:
-    """Return the last dimension of the model's output."""
-    return int(model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value)
+def width(model: onnx.ModelProto, place: int = 0) -> int:
+    """Return the last dimension of the model's output at that place."""
+    return int(model.graph.output[place].type.tensor_type.shape.dim[-1].dim_value)
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
@@ -113,11 +132,11 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _from_output(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the nodes that the output needs, each after the nodes whose results it takes, in its inputs' order."""
+    """Return the nodes that the outputs need, each after the nodes whose results it takes, in its inputs' order."""
     makers = {name: node for node in model.graph.node for name in node.output}
     ordered: list[onnx.NodeProto] = []
     done: set[int] = set()
-    pending = [(makers[model.graph.output[0].name], False)]
+    pending = [(makers[end.name], False) for end in reversed(model.graph.output)]
     while pending:
         node, ready = pending.pop()
         if id(node) in done:

@@ -4,14 +4,19 @@ A `.keras` archive carries timestamps and may run code when it is loaded; these 
 """
 
 import json
-import math
-from collections.abc import Iterator
+import re
+from collections import Counter
 from pathlib import Path
 
-import h5py
 import keras
+from keras.src.saving.saving_lib import H5IOStore, _save_state
+from keras.src.utils.naming import to_snake_case
 
+from tasks.common import weightfiles
 from tasks.common.errors import GraftError
+from tasks.common.weightfiles import Layer, Stored, quoted
+
+NAMES_TOLD = 3
 
 
 def save(model: keras.Model, folder: Path, name: str) -> None:
@@ -35,59 +40,128 @@ def load(folder: Path, name: str) -> keras.Model:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Load weights by position from an HDF5 file, in keras.applications' layout or Keras 3's.
+    """Load all weights from an HDF5 file, in keras.applications' layout or Keras 3's, or none of them.
 
-    Raises GraftError when the file is no HDF5, links outside itself, or does not fit the architecture.
+    Raises GraftError, and leaves the model as it was, when the file is no HDF5, links outside itself, does not fit the
+    architecture, or holds NaN.
     """
-    _check(path, model)
-    try:
-        model.load_weights(path)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        raise GraftError(_unfit(path, model, " ".join(str(error).split())[:300])) from error
+    # Keras finds out what does not fit when it has loaded half, and in its own layout passes over what is too much.
+    # So each dataset is given a variable first, and what they hold is assigned here.
+    with weightfiles.opened(path) as stored:
+        pairs, reasons = _matched(_in_order(model) if stored.in_order else _by_path(model), stored)
+        if reasons:
+            message = (
+                f"{path} does not fit {model.name} ({model.count_params():,} parameters): {'; '.join(reasons)}. "
+                "Use the file made for this network, of keras.applications the one without top, "
+                "or change backbone.name or backbone.alpha."
+            )
+            raise GraftError(message)
+        found = [
+            (variable, weightfiles.values(path, dataset, variable.dtype, layer.name))
+            for layer, other in pairs
+            for variable, dataset in zip(layer.weights, other.weights, strict=True)
+        ]
+    for variable, values in found:
+        variable.assign(values)
+    _settle(model)
 
 
-def _check(path: Path, model: keras.Model) -> None:
-    """Walk the file before Keras opens it; raises GraftError for what HDF5 or Keras would follow or pass over."""
-    try:
-        with h5py.File(path, "r") as file:
-            stored = sum(one.size for one in _datasets(file, path) if not one.name.startswith("/optimizer/"))
-    except OSError as error:
-        message = f"{path} is not a readable HDF5 file. Expected Keras weights (.h5); fetch or copy the file again."
-        raise GraftError(message) from error
-    expected = sum(math.prod(variable.shape) for variable in model.weights)
-    # Keras tells its layouts apart by the name. In the legacy one it compares layers; in its own it passes over what
-    # the network has no place for.
-    if path.name.endswith(".weights.h5") and stored != expected:
-        raise GraftError(_unfit(path, model, f"it holds {stored:,} numbers where {expected:,} are expected"))
+def _matched(expected: list[Layer], stored: Stored) -> tuple[list[tuple[Layer, Layer]], list[str]]:
+    """Pair the layers of a network with those of a file: by key, and what is left in order, as Keras does.
+
+    Returns the pairs, and the reasons why they do not fit; where there is none, every layer has its pair.
+    """
+    by_key = {layer.key: layer for layer in stored.layers}
+    known = by_key.keys() & {layer.key for layer in expected}
+    left = [layer for layer in expected if layer.key not in known]
+    over = [layer for layer in stored.layers if layer.key not in known]
+    reasons = []
+    if stored.in_order and len(left) == len(over):
+        following = iter(over)
+        pairs = [(layer, by_key[layer.key] if layer.key in known else next(following)) for layer in expected]
+    else:
+        pairs = [(layer, by_key[layer.key]) for layer in expected if layer.key in known]
+        counted = {_stem(layer.name) for layer in left if layer.key is None}
+        ours, theirs = (Counter(_kind(layer, counted) for layer in layers) for layers in (left, over))
+        names = {layer.key: layer.name for layer in expected}
+        if lacking := [names.get(kind, kind) for kind in (ours - theirs).elements()]:
+            reasons.append(f"it lacks {_listed(lacking)}")
+        if surplus := [*(theirs - ours).elements()]:
+            reasons.append(f"there is no place for its {_listed(surplus)}")
+    places = {id(layer): f"{number} of {len(expected)}" for number, layer in enumerate(expected, 1)}
+    if misfits := [text for ours, theirs in pairs if (text := _misfit(ours, theirs, places[id(ours)]))]:
+        reasons.append(misfits[0] + _more(misfits, 1))
+    return pairs, reasons
 
 
-def _datasets(file: h5py.File, path: Path) -> Iterator[h5py.Dataset]:
-    """Yield the datasets; raises GraftError for links, which HDF5 would follow to other files, and for other kinds."""
-    pending: list[h5py.Group] = [file]
-    seen = set()
-    while pending:
-        group = pending.pop()
-        address = h5py.h5o.get_info(group.id).addr
-        if address in seen:
-            continue
-        seen.add(address)
-        for key in group:
-            name = f"{group.name.rstrip('/')}/{key}"
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                message = f"{path} holds a link at '{name}', which is refused. Use a file without."
-                raise GraftError(message)
-            child = group[key]
-            if isinstance(child, h5py.Group):
-                pending.append(child)
-            elif not isinstance(child, h5py.Dataset) or child.dtype.kind not in "fiuSO":
-                message = f"{path} holds something other than numbers at '{name}', which is refused."
-                raise GraftError(message)
-            elif child.external or child.is_virtual:
-                message = f"{path} stores '{name}' in another file, which is refused."
-                raise GraftError(message)
-            else:
-                yield child
+def _kind(layer: Layer, counted: set[str]) -> str:
+    """Return what makes layers of two lists alike: the key, or the name without its number where Keras counted."""
+    stem = _stem(layer.name)
+    return stem if layer.key is None or stem in counted else layer.key
 
 
-def _unfit(path: Path, model: keras.Model, reason: str) -> str:
-    return f"{path} does not fit {model.name} ({model.count_params():,} parameters): {reason}"
+def _misfit(ours: Layer, theirs: Layer, place: str) -> str:
+    """Return how a layer differs from its pair in the file; empty when it fits."""
+    where = f"layer {quoted(ours.name)}"
+    if ours.key != theirs.key and ours.name != theirs.name:
+        where = f"layer {place}, {quoted(ours.name)} ({quoted(theirs.name)} in the file),"
+    names = [variable.path.rpartition(f"{ours.name}/")[2] for variable in ours.weights]
+    if len(ours.weights) != len(theirs.weights):
+        return f"{where} expects {len(ours.weights)} weights ({', '.join(names)}), found {len(theirs.weights)}"
+    for name, variable, dataset in zip(names, ours.weights, theirs.weights, strict=True):
+        if tuple(variable.shape) != dataset.shape:
+            return f"{where} expects {name} {tuple(variable.shape)}, found {dataset.shape}"
+    return ""
+
+
+def _listed(names: list[str]) -> str:
+    return f"layer{'s' * (len(names) > 1)} {', '.join(map(quoted, names[:NAMES_TOLD]))}{_more(names, NAMES_TOLD)}"
+
+
+def _more(items: list[str], told: int) -> str:
+    return f" (and {len(items) - told:,} more)" if len(items) > told else ""
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
+
+
+class _Places(H5IOStore):
+    """Where Keras's own layout has each variable of a model: Keras saves into this, and nothing is written."""
+
+    def __init__(self) -> None:
+        self.layers: list[tuple[str, str, dict[str, keras.Variable]]] = []
+
+    def __bool__(self) -> bool:
+        return True
+
+    def make(self, path: str, metadata: dict[str, str] | None = None) -> dict[str, keras.Variable]:
+        """Return the dictionary that a layer puts its variables into."""
+        self.layers.append((path, (metadata or {}).get("name", path), {}))
+        return self.layers[-1][2]
+
+
+def _by_path(model: keras.Model) -> list[Layer]:
+    """Return the layers with weights as Keras's own layout has them."""
+    places = _Places()
+    _save_state(model, places, None, inner_path="", visited_saveables={id(getattr(model, "optimizer", None))})
+    return [Layer(path, name, list(weights.values())) for path, name, weights in places.layers if weights]
+
+
+def _in_order(model: keras.Model) -> list[Layer]:
+    """Return the layers with weights as the older layout has them: in order, trainable weights first."""
+    layers = []
+    for layer in model.layers:
+        if weights := [*layer.trainable_weights, *layer.non_trainable_weights]:
+            counted = _stem(layer.name) == to_snake_case(type(layer).__name__)
+            layers.append(Layer(None if counted else layer.name, layer.name, weights))
+    return layers
+
+
+def _settle(model: keras.Model) -> None:
+    """Let layers that compute from their weights do it again, as Normalization does."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _settle(layer)
+        elif layer.weights and hasattr(layer, "finalize_state"):
+            layer.finalize_state()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -13,6 +13,19 @@ from tasks.common.errors import ParamsError, did_you_mean
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Width = Annotated[int, Field(ge=1, le=65536)]
+
+
+def _cut(value: object) -> str | float:
+    """Check a cut by hand: of a union, pydantic would tell an error for each of its kinds."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return value
+    message = "a layer, a block, or a fraction of depth above 0 and at most 1"
+    raise ValueError(message)
+
+
+Cut = Annotated[str | float, PlainValidator(_cut)]
 
 
 class Section(BaseModel):
@@ -48,19 +61,24 @@ class Validation(Section):
 class Backbone(Section):
     """Which pretrained network, with which weights."""
 
-    name: str = Field(min_length=1, description="a name of the registry")
-    weights: str = Field(min_length=1, description="starter, imagenet, none, or the path of an .h5 file")
+    name: str = Field(min_length=1, description="a name of the registry, or backbones.MODULE:FUNCTION")
+    weights: str = Field(min_length=1, description="starter, imagenet, none, an https URL, or the path of an .h5 file")
+    sha256: str | None = Field(pattern="^[0-9a-f]{64}$", description="of the weights file; a URL or a path needs it")
+    include_top: bool = Field(description="true: keep the network's own classifier, to tap its dense layers")
     input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the weights' own")
-    alpha: float | None = Field(gt=0, le=2, description="MobileNet's width multiplier; null: the weights' own")
-    pooling: Literal["avg", "max"] = Field(description="how the last maps become one vector")
+    alpha: float | None = Field(gt=0, le=2, description="width multiplier; null: the weights' own")
+    cut: Cut | None = Field(description="use the layers up to this one: a layer, a block, a fraction; null: all")
+    pooling: Literal["avg", "max", "none"] = Field(description="how maps become one vector; none: flattened")
     seed: int = Field(ge=0, description="of random weights (weights: none)")
-    mirror: str | None = Field(pattern=r"^https?://", description="base URL in place of the official host")
     tolerance: Positive = Field(description="largest relative difference between Keras and ONNX")
 
 
 class Features(Section):
     """How the frozen base runs over the images."""
 
+    taps: Annotated[list[Cut], Field(min_length=1)] | None = Field(
+        description="cuts whose features are joined; null: the top alone"
+    )
     batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
 
 
@@ -88,7 +106,7 @@ class Finetuning(Training):
     """Training the top of the base too."""
 
     enabled: bool = Field(description="false: the head is passed on unchanged")
-    cut: str = Field(min_length=1, description="layers above this one are trained on")
+    cut: Cut = Field(description="layers above this one are trained on: a layer, a block, a fraction of depth")
 
 
 class Export(Section):
@@ -157,7 +175,7 @@ def _explain(details: ErrorDetails) -> str:
         return f"'{key or 'the file'}' is {_shown(details['input'])}; expected a section of keys."
     if details["type"] == "string_pattern_mismatch":
         return f"'{key}' is {_shown(details['input'])}; expected text that matches {details['ctx']['pattern']}"
-    expected = details["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    expected = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
     return f"'{key}' is {_shown(details['input'])}; expected {expected}."
 
 

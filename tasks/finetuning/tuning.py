@@ -15,9 +15,9 @@ import numpy.typing as npt
 import onnx
 import tensorflow as tf
 
-from tasks.common import accepted, graphs, networks, reference, training
-from tasks.common.conversion import base_graph, head_graph, normalised, pooling_layer
-from tasks.common.errors import GraftError, did_you_mean
+from tasks.common import accepted, cuts, graphs, networks, reference, training
+from tasks.common.conversion import base_graph, head_graph, normalised, tapped, vector
+from tasks.common.errors import GraftError
 from tasks.common.files import atomic_folder, require
 from tasks.common.params import Finetuning
 from tasks.common.progress import say, track
@@ -30,19 +30,13 @@ def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, pa
     Raises GraftError when the base has no such cut.
     """
     facts = json.loads(require(backbone / "backbone.json", "backbone").read_text(encoding="utf-8"))
-    if params.cut == facts["cuts"][-1]:
-        message = f"finetuning.cut '{params.cut}' is the last layer of {facts['name']}: nothing is above it to train."
-        raise GraftError(message)
-    if params.cut not in facts["cuts"]:
-        near = did_you_mean(params.cut, facts["cuts"][:-1])
-        highest = ", ".join(facts["cuts"][-6:-1])
-        message = f"finetuning.cut '{params.cut}' is no cut of {facts['name']}.{near} The highest are {highest}."
-        raise GraftError(message)
+    among = cuts.Survey(facts["name"], facts["layers"], facts["cuts"])
+    cut = boundary_of(params.cut, among, facts["taps"])
     training.make_repeatable(params.seed, params.threads)
     base = networks.load(backbone, "base")
     classifier = networks.load(require(head, "head"), "head")
-    lower, upper = split_at(base, params.cut)
-    model = joint(upper, classifier, facts["pooling"])
+    lower, upper = split_at(base, cut)
+    model = joint(upper, classifier, facts["pooling"], boundary_is_tap=cut in cuts.taps(base))
     by_split: dict[str, list[accepted.Accepted]] = {"train": [], "val": []}
     for row in accepted.load(manifest):
         if row.split in by_split:
@@ -74,24 +68,44 @@ def tune(images: Path, manifest: Path, backbone: Path, head: Path, out: Path, pa
         shutil.copyfile(head / "history.csv", folder / "head_history.csv")
 
 
+def boundary_of(choice: cuts.Choice, among: cuts.Survey, taps: list[str]) -> str:
+    """Return the cut that `choice` means; raises GraftError unless something to train and every tap lies above it."""
+    cut = cuts.chosen(choice, among, "finetuning.cut")
+    if among.depth(cut) > among.depth(taps[0]):
+        message = (
+            f"finetuning.cut '{cut}' lies above the tap '{taps[0]}', whose features would stay as they are. "
+            f"Choose '{taps[0]}' or a cut below it, or take that one out of features.taps."
+        )
+        raise GraftError(message)
+    if cut == among.layers[-1]:
+        message = f"finetuning.cut '{cut}' is the last layer of {among.name}: nothing is above it to train."
+        raise GraftError(message)
+    return cut
+
+
 def split_at(base: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
-    """Return the base up to and with the layer `cut`, and the rest of it; they share the base's weights."""
-    boundary_tensor = base.get_layer(cut).output
-    return keras.Model(base.input, boundary_tensor, name="lower"), keras.Model(
-        boundary_tensor, base.output, name="upper"
-    )
+    """Return the base up to and with the layer `cut`, and the rest of it; they share the base's weights.
+
+    The rest has an output at each tap above the cut.
+    """
+    lower = cuts.up_to(base, [cut])
+    above = [base.get_layer(name).output for name in cuts.taps(base) if name != cut]
+    return lower, keras.Model(lower.output, above, name="upper")
 
 
-def joint(upper: keras.Model, classifier: keras.Model, pooling: str) -> keras.Model:
+def joint(upper: keras.Model, classifier: keras.Model, pooling: str, *, boundary_is_tap: bool = False) -> keras.Model:
     """Return the model from boundary activations to probabilities that is trained.
 
+    `boundary_is_tap`: the activations themselves are features too, ahead of those from above.
     BatchNorm runs in inference mode and keeps its statistics: with few images its batch statistics wreck the base.
     """
     for layer in upper.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     source = keras.Input(upper.input_shape[1:], name="boundary")
-    features = pooling_layer(pooling)(upper(source, training=False))
+    below = [vector(source, pooling)] if boundary_is_tap else []
+    vectors = below + tapped(upper, source, pooling)
+    features = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate()(vectors)
     return keras.Model(source, classifier(features), name="joint")
 
 

@@ -32,10 +32,9 @@ def settings() -> Params:
 def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
     """Make the committed starter base, once: importing TensorFlow and converting takes seconds."""
     from tasks.backbone.making import make
-    from tasks.backbone.registry import architecture
 
     folder = tmp_path_factory.mktemp("base") / "backbone"
-    make(architecture("MobileNet"), folder, settings.backbone)
+    make(settings.backbone, None, folder)
     return folder
 
 

@@ -71,7 +71,7 @@ def small_base(size: int, shuffle: random.Random | None = None) -> onnx.ModelPro
 
 
 def whole(size: int = 8) -> onnx.ModelProto:
-    return graphs.joined(graphs.resizing(size), graphs.named(small_base(size), "base", "resized", "features"))
+    return graphs.joined(graphs.resizing(size), graphs.named(small_base(size), "base", "resized", ["features"]))
 
 
 @given(SIDE, SIDE, st.sampled_from([90, 96, 224]))
@@ -112,16 +112,16 @@ def test_every_image_of_a_batch_is_resized_as_if_it_were_alone() -> None:
 
 @given(st.integers(0, 2**32))
 def test_equal_models_with_other_names_and_orders_become_equal_bytes(seed: int) -> None:
-    expected = graphs.named(small_base(8), "base", "resized", "features").SerializeToString(deterministic=True)
+    expected = graphs.named(small_base(8), "base", "resized", ["features"]).SerializeToString(deterministic=True)
     shuffled = small_base(8, random.Random(seed))  # noqa: S311  no secret
-    found = graphs.named(shuffled, "base", "resized", "features")
+    found = graphs.named(shuffled, "base", "resized", ["features"])
     onnx.checker.check_model(found, full_check=True)
     assert found.SerializeToString(deterministic=True) == expected
 
 
 def test_canonical_names_tell_the_part_and_leave_the_values_alone() -> None:
     model = small_base(8)
-    found = graphs.named(model, "base", "resized", "features")
+    found = graphs.named(model, "base", "resized", ["features"])
     assert [value.name for value in (*found.graph.input, *found.graph.output)] == ["resized", "features"]
     assert {tensor.name.split("/")[0] for tensor in found.graph.initializer} == {"base"}
     assert {node.name.split("/")[0] for node in found.graph.node} == {"base"}
@@ -132,7 +132,7 @@ def test_canonical_names_tell_the_part_and_leave_the_values_alone() -> None:
 def test_another_weight_gives_other_bytes() -> None:
     changed = small_base(8)
     changed.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.ones((3, 4), np.float32), "left"))
-    models = (graphs.named(model, "base", "resized", "features") for model in (small_base(8), changed))
+    models = (graphs.named(model, "base", "resized", ["features"]) for model in (small_base(8), changed))
     one, two = (model.SerializeToString(deterministic=True) for model in models)
     assert one != two
 
@@ -140,13 +140,13 @@ def test_another_weight_gives_other_bytes() -> None:
 def test_nodes_that_the_output_does_not_need_are_dropped() -> None:
     model = small_base(8)
     model.graph.node.append(helper.make_node("Neg", ["b"], ["unused"]))
-    expected = graphs.named(small_base(8), "base", "resized", "features")
-    assert graphs.named(model, "base", "resized", "features") == expected
+    expected = graphs.named(small_base(8), "base", "resized", ["features"])
+    assert graphs.named(model, "base", "resized", ["features"]) == expected
 
 
 def test_joined_parts_do_one_after_the_other_what_they_do_alone() -> None:
     model, pixels = whole(), noise(1, 21, 13)[None]
-    expected = Session(graphs.named(small_base(8), "base", "resized", "features"), 1)(
+    expected = Session(graphs.named(small_base(8), "base", "resized", ["features"]), 1)(
         Session(graphs.resizing(8), 1)(pixels)
     )
     np.testing.assert_array_equal(Session(model, threads=1)(pixels), expected)
@@ -156,7 +156,7 @@ def test_joined_parts_do_one_after_the_other_what_they_do_alone() -> None:
 def test_a_joined_model_comes_apart_into_the_parts_it_was_made_of(source: str, result: str) -> None:
     parts = {
         ("image", "resized"): graphs.resizing(8),
-        ("resized", "features"): graphs.named(small_base(8), "base", "resized", "features"),
+        ("resized", "features"): graphs.named(small_base(8), "base", "resized", ["features"]),
         ("image", "features"): whole(),
     }
     expected, found = parts[source, result], graphs.part(whole(), source, result)

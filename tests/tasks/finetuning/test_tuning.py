@@ -139,33 +139,47 @@ def test_the_tuned_graph_keeps_what_there_is_to_know_of_the_base(backbone: Path,
     assert json.loads(two.metadata["backbone"])["name"] == "MobileNet"
 
 
-def test_the_last_layer_leaves_nothing_to_train_and_is_refused(
-    backbone: Path, tmp_path: Path, settings: Params
-) -> None:
-    params = settings.finetuning.model_copy(update={"cut": "conv_pw_13_relu"})
-    with pytest.raises(GraftError, match="^finetuning.cut 'conv_pw_13_relu' "):
-        tune(tmp_path, tmp_path / "accepted.parquet", backbone, tmp_path, tmp_path / "out", params)
-
-
 @pytest.mark.parametrize(
-    ("cut", "near"),
+    ("cut", "taps", "told"),
     [
-        ("conv_pw_11_rel", " Did you mean 'conv_pw_11_relu'?"),
-        ("CONV_PW_13", " Did you mean 'conv_pw_13'?"),
-        ("qqq", ""),
+        ("conv_pw_13_relu", None, "'conv_pw_13_relu' is the last layer of MobileNet: nothing is above it to train."),
+        (1.0, None, "'conv_pw_13_relu' is the last layer of MobileNet: nothing is above it to train."),
+        ("conv_pw_11_rel", None, "MobileNet has no layer or block 'conv_pw_11_rel'. Did you mean 'conv_pw_11_relu'?"),
+        ("CONV_PW_13", None, "Did you mean 'conv_pw_13'? `graft backbones show MobileNet` lists its cuts."),
+        ("qqq", None, "MobileNet has no layer or block 'qqq'."),
+        (
+            "conv_pw_11_relu",
+            ["conv_pw_5_relu", "conv_pw_13_relu"],
+            (
+                "'conv_pw_11_relu' lies above the tap 'conv_pw_5_relu', whose features would stay as they are. "
+                "Choose 'conv_pw_5_relu' or a cut below it, or take that one out of features.taps."
+            ),
+        ),
     ],
 )
-def test_a_layer_that_is_no_cut_is_told_with_the_nearest_and_the_highest(
-    backbone: Path, tmp_path: Path, settings: Params, cut: str, near: str
+def test_a_cut_that_cannot_be_is_told_before_anything_is_loaded(
+    backbone: Path, tmp_path: Path, settings: Params, cut: str | float, taps: list[str] | None, told: str
 ) -> None:
+    facts = json.loads((backbone / "backbone.json").read_text())
+    (tmp_path / "backbone.json").write_text(json.dumps(facts | {"taps": taps or facts["taps"]}))
     params = settings.finetuning.model_copy(update={"cut": cut})
     with pytest.raises(GraftError) as caught:
-        tune(tmp_path, tmp_path / "accepted.parquet", backbone, tmp_path, tmp_path / "out", params)
-    assert str(caught.value) == (
-        f"finetuning.cut '{cut}' is no cut of MobileNet.{near} "
-        "The highest are conv_dw_13, conv_dw_13_bn, conv_dw_13_relu, conv_pw_13, conv_pw_13_bn."
-    )
+        tune(tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params)
+    assert str(caught.value).startswith("finetuning.cut")
+    assert told in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_with_several_taps_each_is_a_part_of_the_features_also_the_boundary_itself() -> None:
+    source = keras.Input((8, 8, 3))
+    low = keras.layers.Conv2D(4, 3, name="low")(source)
+    base = keras.Model(source, [low, keras.layers.Conv2D(5, 3, name="high")(low)])
+    lower, upper = split_at(base, "low")
+    classifier = keras.Sequential([keras.Input((9,)), keras.layers.Dense(2, name="out")])
+    values = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
+    model = joint(upper, classifier, "avg", boundary_is_tap=True)
+    features = np.concatenate([np.asarray(part).mean((1, 2)) for part in base(values)], axis=1)
+    np.testing.assert_allclose(model(lower(values)), classifier(features), rtol=1e-5, atol=1e-6)
 
 
 def test_switched_off_the_head_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

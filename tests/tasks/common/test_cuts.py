@@ -3,9 +3,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
-from tasks.backbone.cuts import cuts
+from tasks.backbone.building import build
+from tasks.backbone.registry import architecture, sized
+from tasks.common.conversion import base_graph, normalised, tapped
+from tasks.common.cuts import Choice, chosen, cuts, survey, up_to
+from tasks.common.errors import GraftError
+from tasks.common.sessions import Session
 
 layers = keras.layers
 
@@ -125,6 +131,40 @@ def test_every_layer_of_mobilenet_is_a_cut(backbone: Path) -> None:
     ]
 
 
+FAMILIES = {
+    "DenseNet121": 32,
+    "InceptionResNetV2": 75,
+    "InceptionV3": 75,
+    "MobileNet": 32,
+    "NASNetMobile": 32,
+    "ResNet50": 32,
+    "VGG16": 32,
+    "VGG19": 32,
+    "Xception": 71,
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_cuts_of_each_family_are_those_found_by_removal_and_their_taps_in_one_pass_equal_keras_sub_models(
+    name: str,
+) -> None:
+    size = FAMILIES[name]
+    model = build(architecture(name), *sized(architecture(name), size, None), seed=1, include_top=False, imagenet=True)
+    found = cuts(model)
+    assert found == by_removal(model)
+    every = up_to(model, found)
+    graph = base_graph(every, size, "tf", "avg")
+    # The one from the picture's order of dimensions to the convolutions' own, however many taps there are.
+    assert sum(node.op_type == "Transpose" for node in graph.graph.node) == 1
+    run, random = Session(graph, threads=2), np.random.default_rng(0)
+    for count in (1, 3):
+        images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+        parts = tapped(every, normalised(images, "tf"), "avg")
+        edges = np.cumsum([part.shape[1] for part in parts])[:-1]
+        for cut, one, other in zip(found, np.split(run(images), edges, axis=1), map(np.asarray, parts), strict=True):
+            assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max(), cut
+
+
 def test_the_blocks_of_a_residual_network_are_cut_where_they_meet() -> None:
     model = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
     found = cuts(model)
@@ -134,3 +174,69 @@ def test_the_blocks_of_a_residual_network_are_cut_where_they_meet() -> None:
         for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3))
         for block in range(1, blocks + 1)
     ]
+
+
+@pytest.fixture(scope="module")
+def residual_network() -> keras.Model:
+    return build(architecture("ResNet50"), 32, None, seed=0, include_top=False, imagenet=False)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("conv4_block6_out", "conv4_block6_out"),
+        ("conv4_block6_add", "conv4_block6_add"),
+        ("conv4_block6", "conv4_block6_out"),
+        ("conv4", "conv4_block6_out"),
+        ("conv1", "conv1_relu"),
+        ("pool1", "pool1_pool"),
+        (1.0, "conv5_block3_out"),
+        (1, "conv5_block3_out"),
+        (0.5, "conv3_block4_out"),
+        (0.011, "conv1_conv"),
+    ],
+)
+def test_a_cut_is_named_by_layer_by_block_or_by_fraction_of_depth(
+    residual_network: keras.Model, choice: Choice, expected: str
+) -> None:
+    assert chosen(choice, survey(residual_network, "ResNet50"), "backbone.cut") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "expected"),
+    [
+        ("Xception", "block13", "add_11"),
+        ("VGG16", "block3", "block3_pool"),
+        ("DenseNet121", "conv2", "conv2_block6_concat"),
+        ("EfficientNetB0", "block4", "block4c_add"),
+        ("MobileNetV2", "block_5", "block_5_add"),
+        ("MobileNet", "conv_pw_1", "conv_pw_1"),
+        ("InceptionV3", "mixed7", "mixed7"),
+    ],
+)
+def test_a_block_ends_where_all_of_it_has_come_together(name: str, block: str, expected: str) -> None:
+    row = architecture(name)
+    model = build(row, *sized(row, row.smallest, None), seed=0, include_top=False, imagenet=False)
+    assert chosen(block, survey(model, name), "backbone.cut") == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (
+            "conv4_block6_2_relu",
+            (
+                "backbone.cut: 'conv4_block6_2_relu' is no cut of ResNet50, since another way leads past it. "
+                "The nearest cuts are 'conv4_block5_out' below and 'conv4_block6_add' above."
+            ),
+        ),
+        ("conv9", "backbone.cut: ResNet50 has no layer or block 'conv9'."),
+        ("conv4_block6_ou", "Did you mean 'conv4_block6_out'?"),
+        (0.001, "backbone.cut is 0.001, below the lowest cut 'conv1_pad', which lies at 0.006."),
+        (1.5, "backbone.cut is 1.5; expected a fraction of depth above 0 and at most 1, or a layer's name."),
+    ],
+)
+def test_what_is_no_cut_is_told_with_the_nearest(residual_network: keras.Model, choice: Choice, told: str) -> None:
+    with pytest.raises(GraftError) as caught:
+        chosen(choice, survey(residual_network, "ResNet50"), "backbone.cut")
+    assert told in str(caught.value)
