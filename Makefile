@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 lock: setup
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev --all-extras pyproject.toml -o requirements.lock
 
 # Minutes; run nothing beside it. Writes benchmarks/RESULTS.md.
 bench: setup

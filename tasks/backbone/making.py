@@ -11,7 +11,7 @@ import onnx
 
 from tasks.backbone import network
 from tasks.common import cuts, graphs, networks
-from tasks.common.conversion import base_graph, normalised, tapped
+from tasks.common.conversion import base_graph, reference
 from tasks.common.errors import GateError, GraftError
 from tasks.common.files import atomic_folder
 from tasks.common.params import Backbone
@@ -82,10 +82,11 @@ def tap(model: keras.Model, name: str, cut: cuts.Choice | None, taps: Sequence[c
 
 def parity(base: keras.Model, graph: onnx.ModelProto, size: int, mode: str, pooling: str) -> float:
     """Return the largest difference between Keras and graph on random images, as a share of a tap's largest value."""
-    run, random, errors = Session(graph, threads=1), np.random.default_rng(0), [0.0]
+    run, keras_run = Session(graph, threads=1), reference(base, size, mode, pooling)
+    random, errors = np.random.default_rng(0), [0.0]
     for count in PARITY_BATCHES:
         images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-        expected = [np.asarray(vector) for vector in tapped(base, normalised(images, mode), pooling)]
+        expected = keras_run(images)
         found = np.split(run(images), np.cumsum([vector.shape[1] for vector in expected])[:-1], axis=1)
         errors += [
             np.abs(one - other).max() / max(np.abs(other).max(), np.finfo(np.float32).tiny)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import onnx
 import tensorflow as tf
 
@@ -57,6 +58,19 @@ def normalised(resized: Any, mode: str) -> Any:
     """Return uint8 pixels [N, S, S, 3] as the float32 values that the base was trained on."""
     values = tf.cast(resized, tf.float32)
     return values if mode == "none" else preprocess_input(values, data_format="channels_last", mode=mode)
+
+
+def reference(base: keras.Model, size: int, mode: str, pooling: str) -> Callable[[Any], list[Any]]:
+    """Return Keras's own way from resized pictures, uint8 [N, S, S, 3], to the taps' vectors, float32 [N, D] each.
+
+    It runs as a graph, which lets go of each layer's maps when the next ones have read them: called directly, a network
+    keeps them all, 24 GB for EfficientNetB7.
+    """
+    forward = tf.function(
+        lambda resized: tapped(base, normalised(resized, mode), pooling),
+        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
+    )
+    return lambda resized: [np.asarray(one) for one in forward(tf.constant(resized))]
 
 
 def tapped(base: keras.Model, values: Any, pooling: str) -> list[Any]:

@@ -4,6 +4,7 @@ Tensor names are the contract between the parts: `image` -> `resized` -> `featur
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import onnx
@@ -103,9 +104,15 @@ def joined(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def part(model: onnx.ModelProto, source: str, result: str) -> onnx.ModelProto:
-    """Return the piece of `model` between two of its tensors."""
-    return Extractor(model).extract_model([source], [result])
+def part(model: onnx.ModelProto, source: str, result: str | Sequence[str]) -> onnx.ModelProto:
+    """Return the piece of `model` between two of its tensors, or between one and several."""
+    return Extractor(model).extract_model([source], [result] if isinstance(result, str) else list(result))
+
+
+def digest(model: onnx.ModelProto, source: str, result: str) -> str:
+    """Return the SHA-256, in hex, of what computes one tensor of `model` from another, whatever they are called."""
+    alone = named(part(model, source, result), "part", "source", ["result"])
+    return sha256(alone.SerializeToString(deterministic=True)).hexdigest()
 
 
 def describe(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:

@@ -79,7 +79,27 @@ class Features(Section):
     taps: Annotated[list[Cut], Field(min_length=1)] | None = Field(
         description="cuts whose features are joined; null: the top alone"
     )
+    views: int = Field(ge=1, le=1000, description="views of each training image, the plain one included")
+    runtime: Literal["onnxruntime", "openvino"] = Field(description="what runs the base over training images")
+    precision: Literal["float32", "bf16", "int8"] = Field(description="of training features; others are float32")
     batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
+    threads: int | None = Field(ge=1, le=1024, description="workers; null: one a core")
+    store: str | None = Field(min_length=1, description="folder or URI of the feature store; null: the user's cache")
+    cluster: str | None = Field(min_length=1, description="local, or the address of a Dask scheduler; null: none")
+
+
+class Augmentation(Section):
+    """How views beyond the plain image differ from it."""
+
+    horizontal_flip: bool = Field(description="half of the views have left and right changed")
+    vertical_flip: bool = Field(description="half of the views have top and bottom changed")
+    crop: float = Field(gt=0, le=1, description="least share of the area that is kept")
+    rotation: float = Field(ge=0, le=180, description="degrees: turned by up to this either way")
+    zoom: float = Field(ge=0, le=0.9, description="magnified by 1 - zoom to 1 + zoom")
+    brightness: float = Field(ge=0, le=1, description="values times 1 - brightness to 1 + brightness")
+    contrast: float = Field(ge=0, le=1, description="distances from the mean grey, likewise")
+    colour: float = Field(ge=0, le=1, description="distances from the pixel's own grey, likewise")
+    seed: int = Field(ge=0, description="another seed, other views")
 
 
 class Training(Section):
@@ -129,6 +149,7 @@ class Params(Section):
     validation: Validation
     backbone: Backbone
     features: Features
+    augmentation: Augmentation
     head: Head
     finetuning: Finetuning
     export: Export

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,8 +13,14 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 2.0
 
 
-def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -> Iterator[Item]:
-    """Yield `items` on, showing how many of `total` have passed on standard error."""
+def _one(_item: Any) -> int:
+    return 1
+
+
+def track(
+    items: Iterable[Item], total: int, label: str, unit: str = "images", size: Callable[[Item], int] = _one
+) -> Iterator[Item]:
+    """Yield `items` on, showing how many of `total` have passed on standard error; an item counts for its `size`."""
     if sys.stderr.isatty():
         columns = (
             TextColumn("{task.description}"),
@@ -25,9 +31,12 @@ def track(items: Iterable[Item], total: int, label: str, unit: str = "images") -
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            yield from progress.track(items, total=total, description=label)
+            task = progress.add_task(label, total=total)
+            for item in items:
+                yield item
+                progress.advance(task, size(item))
     else:
-        yield from _track_in_lines(items, total, label, unit)
+        yield from _track_in_lines(items, total, label, unit, size)
 
 
 def say(text: str) -> None:
@@ -35,12 +44,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _track_in_lines(items: Iterable[Item], total: int, label: str, unit: str) -> Iterator[Item]:
+def _track_in_lines(
+    items: Iterable[Item], total: int, label: str, unit: str, size: Callable[[Item], int]
+) -> Iterator[Item]:
     start = last = time.monotonic()
     done = 0
     for item in items:
         yield item
-        done += 1
+        done += size(item)
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             rate = done / (now - start)

@@ -15,8 +15,8 @@ def main() -> None:
         backbone="backbone graph (.onnx)",
         out="features to write (.parquet)",
     )
-    section = params.load(chosen.params).features
-    extract(chosen.images, chosen.accepted, chosen.backbone, chosen.out, section.batch_size)
+    settings = params.load(chosen.params)
+    extract(chosen.images, chosen.accepted, chosen.backbone, chosen.out, settings.features, settings.augmentation)
 
 
 if __name__ == "__main__":

@@ -1,59 +1,97 @@
-"""Images in, vectors out: decoding and resizing in threads, the forward pass in batches, in manifest order."""
+"""From images and a base to the features of a dataset: what the store lacks is computed, then all is put in order."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import csv
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tasks.common import accepted, graphs
+from tasks.common.augmentation import Spec
+from tasks.common.errors import GraftError
 from tasks.common.files import atomic, require
-from tasks.common.parallel import cores
-from tasks.common.progress import track
-from tasks.common.sessions import Session
+from tasks.common.params import Augmentation as AugmentationParams
+from tasks.common.params import Features
+from tasks.common.progress import say
+from tasks.features import assembly, cluster, computing
+from tasks.features.assembly import Part
+from tasks.features.engine import Augmentation
+from tasks.features.plan import Places, Wanted, wanted
+from tasks.features.store import Store
 
-ROW_GROUP_BATCHES = 32
+
+def extract(
+    images: Path, manifest: Path, backbone: Path, out: Path, params: Features, augmentation: AugmentationParams
+) -> None:
+    """Write path, label, split, view and features (float32 [D]) of every accepted image to `out`, in manifest order.
+
+    Training images have `params.views` views. Beside `out`, set_aside.csv names images that could no longer be used.
+    Raises GraftError when there is no room for the result.
+    """
+    need, store = wanted(manifest, params.views), Store(computing.where(params.store))
+    parts = _parts(need, backbone, params, augmentation)
+    width = sum(tap.width for tap in parts[0].setting.taps)
+    _announce(len(need), width, out)
+    refused: dict[str, str] = {}
+    for part in parts:
+        lacking = computing.missing(store, part.setting, need, part.places)
+        say(f"features: {len(part.places):,} vectors wanted, {len(part.places) - len(lacking):,} in the store")
+        refused |= _fill(part, lacking, need, images, store, params)
+
+    def repair(part: Part, lost: Places) -> None:
+        say(f"features: {len(lost):,} vectors were lost from the store and are computed again")
+        if gone := _fill(part, lost, need, images, store, params):
+            message = f"{len(gone):,} images changed while the stage ran. Run it again."
+            raise GraftError(message)
+
+    kept = np.array([need.paths[row] not in refused for row in need.rows.tolist()], np.bool_)
+    assembly.write(out, need, np.flatnonzero(kept), parts, store, repair)
+    with atomic(out.with_name("set_aside.csv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason"])
+        writer.writerows(sorted(refused.items()))
+    aside = f", {len(refused):,} images set aside" if refused else ""
+    say(f"features: {kept.sum():,} vectors of {width:,} numbers{aside}")
 
 
-def extract(images: Path, manifest: Path, backbone: Path, out: Path, batch_size: int) -> None:
-    """Write path, label, split and features (float32 [D]) of every accepted image to `out`, in manifest order."""
-    rows = accepted.load(manifest)
+def _parts(need: Wanted, backbone: Path, params: Features, augmentation: AugmentationParams) -> list[Part]:
+    """Return the ways in which the vectors are computed.
+
+    What validates and tests a head is what is served, float32 by ONNX Runtime: another precision is for training alone.
+    """
+    if params.runtime == "onnxruntime" and params.precision != "float32":
+        message = f"features.precision is {params.precision}; onnxruntime is float32. Set features.runtime to openvino."
+        raise GraftError(message)
     model = onnx.load(require(backbone, "backbone"))
-    resize = Session(graphs.part(model, "image", "resized"), threads=1)
-    forward = Session(graphs.part(model, "resized", "features"), threads=cores())
-    width = graphs.width(model)
-    schema = pa.schema(
-        [
-            ("path", pa.string()),
-            ("label", pa.string()),
-            ("split", pa.string()),
-            ("features", pa.list_(pa.float32(), width)),
-        ]
-    )
-    pixels = accepted.each(images, [row.path for row in rows], resize, ahead=2 * batch_size)
-    vectors = batched_forward(track(pixels, len(rows), "features"), forward, batch_size)
-    remaining = iter(rows)
-    with atomic(out) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        while batches := list(islice(vectors, ROW_GROUP_BATCHES)):
-            writer.write_table(_table(np.concatenate(batches), remaining, schema))
+    views = Augmentation(Spec(**augmentation.model_dump(exclude={"seed"})), augmentation.seed)
+    served = computing.setting(model, views, "onnxruntime", "float32")
+    if (params.runtime, params.precision) == ("onnxruntime", "float32"):
+        return [Part(np.arange(len(need)), served)]
+    trained = computing.setting(model, views, params.runtime, params.precision)
+    train = need.of_split("train")
+    return [Part(np.flatnonzero(train), trained), Part(np.flatnonzero(~train), served)]
 
 
-def batched_forward(
-    images: Iterable[npt.NDArray[np.uint8]], forward: Session, batch_size: int
-) -> Iterator[npt.NDArray[Any]]:
-    """Yield the features, float32 [n, D], of every `batch_size` images, uint8 [S, S, 3]; the last n may be smaller."""
-    remaining = iter(images)
-    while batch := list(islice(remaining, batch_size)):
-        yield forward(np.stack(batch))
+def _fill(part: Part, places: Places, need: Wanted, images: Path, store: Store, params: Features) -> dict[str, str]:
+    """Compute the vectors at these places into the store; return what was refused."""
+    if not len(places):
+        return {}
+    work = computing.items(need, places)
+    rest = (work, images, part.setting, store, params.batch_size, params.threads, "features")
+    if address := cluster.where(params.cluster):
+        return cluster.compute(address, *rest)
+    return computing.compute(*rest)
 
 
-def _table(features: npt.NDArray[Any], remaining: Iterator[accepted.Accepted], schema: pa.Schema) -> pa.Table:
-    rows = list(islice(remaining, len(features)))
-    values = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), features.shape[1])
-    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    return pa.Table.from_arrays([*columns, values], schema=schema)
+def _announce(count: int, width: int, out: Path) -> None:
+    """Say how large the result is going to be; raises GraftError when it does not fit."""
+    size = count * width * 4
+    out.parent.mkdir(parents=True, exist_ok=True)
+    say(f"features: {count:,} vectors of {width:,} numbers, {size / 1e6:,.1f} MB on disk")
+    free = shutil.disk_usage(out.parent).free
+    if size > free:
+        message = (
+            f"features of {count:,} vectors take {size / 1e9:,.1f} GB, but {out.parent} has {free / 1e9:,.1f} GB free. "
+            "Make room, set backbone.pooling to avg, or take fewer features.views."
+        )
+        raise GraftError(message)

@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
+import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.common import graphs, networks, reference, training
 from tasks.common.conversion import head_graph
+from tasks.common.errors import GraftError
 from tasks.common.files import atomic_folder, require
 from tasks.common.params import Head
 from tasks.common.progress import say
@@ -15,10 +20,9 @@ from tasks.head.classifier import build
 
 
 def make(features: Path, out: Path, params: Head) -> None:
-    """Train on the training split, stop by the validation split, write the head into the folder `out`."""
+    """Train on all views of the training split, stop by the validation split, write the head into the folder `out`."""
     training.make_repeatable(params.seed, params.threads)
-    table = pq.read_table(require(features, "features"))
-    vectors = np.stack(list(table["features"].to_numpy(zero_copy_only=False)))
+    vectors, table = load(require(features, "features"))
     labels, splits = np.array(table["label"].to_pylist()), np.array(table["split"].to_pylist())
     classes, targets = np.unique(labels, return_inverse=True)
     train, val = splits == "train", splits == "val"
@@ -35,3 +39,25 @@ def make(features: Path, out: Path, params: Head) -> None:
         training.write_history(history, folder / "history.csv")
         (folder / "metrics.json").write_text(json.dumps(reached, indent=1) + "\n", encoding="utf-8")
         reference.save(folder / "reference.parquet", paths, head.predict(vectors[val], verbose=0), classes.tolist())
+
+
+def load(path: Path) -> tuple[npt.NDArray[np.float32], pa.Table]:
+    """Return the features, float32 [n, D], and the other columns; raises GraftError when memory is too small."""
+    file = pq.ParquetFile(path)
+    width = file.schema_arrow.field("features").type.list_size
+    # Once as read and once more where training takes its split from.
+    need, free = 2 * 4 * width * file.metadata.num_rows, psutil.virtual_memory().available
+    if need > free:
+        message = (
+            f"{path} holds {file.metadata.num_rows:,} vectors of {width:,} numbers: training needs "
+            f"{need / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free. "
+            "Set backbone.pooling to avg, or take fewer features.views."
+        )
+        raise GraftError(message)
+    vectors = np.empty((file.metadata.num_rows, width), np.float32)
+    start = 0
+    for batch in file.iter_batches(columns=["features"]):
+        values = cast("pa.FixedSizeListArray[Any, Any]", batch.column(0)).flatten()
+        vectors[start : start + len(batch)] = values.to_numpy().reshape(-1, width)
+        start += len(batch)
+    return vectors, file.read(columns=["path", "label", "split"])

@@ -1,5 +1,6 @@
 """Fixtures and helpers that the tests of several stages share."""
 
+import hashlib
 from pathlib import Path
 
 import hypothesis
@@ -56,7 +57,11 @@ def write_photos(root: Path, each: int) -> list[Accepted]:
     return rows
 
 
-def write_accepted(path: Path, rows: list[Accepted]) -> Path:
-    """Write an accepted manifest of these rows."""
-    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows]), path)
+def write_accepted(path: Path, rows: list[Accepted], root: Path | None = None) -> Path:
+    """Write an accepted manifest of these rows; with the hashes of the images, if their folder is given."""
+    table = pa.Table.from_pylist([row._asdict() for row in rows])
+    if root is not None:
+        hashes = [hashlib.sha256((root / row.path).read_bytes()).hexdigest() for row in rows]
+        table = table.append_column("sha256", pa.array(hashes))
+    pq.write_table(table, path)
     return path

@@ -90,7 +90,7 @@ def test_the_command_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> 
         "path": [f"{number}.png" for number in range(len(targets))],
         "label": [f"class {target}" for target in targets],
         "split": splits,
-        "features": list(features),
+        "features": pa.FixedSizeListArray.from_arrays(features.ravel(), features.shape[1]),
     }
     pq.write_table(pa.table(columns), tmp_path / "features.parquet")
     committed = (ROOT / "params.yaml").read_text().replace("epochs: 60 ", "epochs: 4 ")

@@ -1,0 +1,180 @@
+"""From the vectors that are wanted to a store that has them: what is missing is computed, and nothing else."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from tasks.common import augmentation, graphs
+from tasks.common.files import cache_root
+from tasks.common.parallel import cores
+from tasks.common.progress import say, track
+from tasks.common.sessions import Session
+from tasks.features.engine import Augmentation, Batch, Engine, Item
+from tasks.features.plan import Wanted
+from tasks.features.runtimes import Precision, Runtime, load, name
+from tasks.features.spaces import Keys, Label, Space
+from tasks.features.store import Store
+
+SEGMENT_BYTES = 8 << 20
+SEGMENT_ROWS = 1024
+
+
+class Tap(NamedTuple):
+    """An output of the base: the layer that it comes from, its tensor in the graph, the length of its vectors."""
+
+    layer: str
+    tensor: str
+    width: int
+
+
+class Setting(NamedTuple):
+    """What computes vectors: the graph from `image` to its taps, and what runs it.
+
+    `plain` and `augmented` are the spaces of the taps' vectors, of plain images and of further views.
+    """
+
+    backbone: str
+    model: bytes
+    taps: tuple[Tap, ...]
+    runtime: Runtime
+    precision: Precision
+    augmentation: Augmentation
+    plain: tuple[Space, ...]
+    augmented: tuple[Space, ...]
+
+    def spaces(self, *, plain: bool) -> tuple[Space, ...]:
+        """Return the space of each tap."""
+        return self.plain if plain else self.augmented
+
+    def labels(self) -> list[Label]:
+        """Return what people are shown of each tap's space."""
+        return [Label(self.backbone, tap.layer) for tap in self.taps]
+
+
+def setting(model: onnx.ModelProto, views: Augmentation, runtime: Runtime, precision: Precision) -> Setting:
+    """Return how the vectors of a backbone graph are computed, and the spaces that they lie in."""
+    facts = graphs.metadata(model)
+    taps = tuple(Tap(**row) for row in json.loads(facts["taps"]))
+    resize = graphs.digest(model, "image", "resized")
+    plain = tuple(
+        Space(resize, graphs.digest(model, "resized", tap.tensor), "", name(runtime), precision, tap.width)
+        for tap in taps
+    )
+    identity = augmentation.identity(views.spec, views.seed)
+    augmented = tuple(space._replace(augmentation=identity) for space in plain)
+    backbone = json.loads(facts["backbone"])["name"]
+    return Setting(backbone, model.SerializeToString(), taps, runtime, precision, views, plain, augmented)
+
+
+def where(store: str | None) -> str:
+    """Return the place of the feature store: `features.store`, GRAFT_STORE, or a folder in the user's cache."""
+    return store or os.environ.get("GRAFT_STORE") or str(cache_root() / "features")
+
+
+def missing(store: Store, setting: Setting, wanted: Wanted, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return those of `places` whose vector the store lacks at one tap or more."""
+    lacking = np.zeros(len(places), np.bool_)
+    for plain in (True, False):
+        here = (wanted.views[places] == 0) == plain
+        if here.any():
+            for space in setting.spaces(plain=plain):
+                lacking[here] |= store.index(space).missing(*wanted.keys(places[here]))
+    return places[lacking]
+
+
+def items(wanted: Wanted, places: npt.NDArray[np.int64]) -> list[Item]:
+    """Return the work that these vectors are."""
+    return [
+        Item(place, wanted.paths[row], wanted.hashes[row], view)
+        for place, row, view in zip(
+            places.tolist(), wanted.rows[places].tolist(), wanted.views[places].tolist(), strict=True
+        )
+    ]
+
+
+def compute(
+    work: Sequence[Item],
+    root: Path,
+    setting: Setting,
+    store: Store,
+    batch_size: int,
+    threads: int | None,
+    label: str,
+) -> dict[str, str]:
+    """Compute the vectors of `work` and write them into the store, a segment at a time; return what was refused.
+
+    What was written stays when the process ends early: at most one segment of work is lost.
+    """
+    workers = threads or cores()
+    batches = fill(engine(root, setting, workers), work, setting, store, batch_size, workers)
+    refused: dict[str, str] = {}
+    for batch in track(batches, len(work), label, size=len):
+        refused |= batch.refused
+    for path, reason in refused.items():
+        say(f"{label}: {path} is set aside: {reason}")
+    return refused
+
+
+def engine(root: Path, setting: Setting, threads: int) -> Engine:
+    """Return what computes a setting's vectors of the images below `root` in `threads` threads; raises GraftError."""
+    model = onnx.load_from_string(setting.model)
+    return Engine(
+        root,
+        Session(graphs.part(model, "image", "resized"), threads=1),
+        load(model, [tap.tensor for tap in setting.taps], setting.runtime, setting.precision, threads),
+        setting.augmentation,
+    )
+
+
+def fill(
+    made: Engine, work: Sequence[Item], setting: Setting, store: Store, batch_size: int, threads: int
+) -> Iterator[Batch]:
+    """Compute the vectors of `work` into the store, a segment at a time; yield each batch when it is done."""
+    writer = _Writer(store, setting, {item.place: item for item in work})
+    for batch in made.run(work, batch_size, threads):
+        writer.add(batch)
+        yield batch
+    writer.flush()
+
+
+def segment_rows(setting: Setting) -> int:
+    """Return how many vectors make a segment: quick to read, and quick to compute again when they are lost."""
+    return max(1, min(SEGMENT_ROWS, SEGMENT_BYTES // (4 * max(tap.width for tap in setting.taps))))
+
+
+class _Writer:
+    """Collects vectors to segments of a size that is quick to read and quick to have lost."""
+
+    def __init__(self, store: Store, setting: Setting, by_place: dict[int, Item]) -> None:
+        self._store, self._by_place = store, by_place
+        self._spaces = {plain: setting.spaces(plain=plain) for plain in (True, False)}
+        self._labels = setting.labels()
+        self._rows = segment_rows(setting)
+        self._waiting: list[Batch] = []
+
+    def add(self, batch: Batch) -> None:
+        self._waiting.append(batch)
+        if sum(len(one.places) for one in self._waiting) >= self._rows:
+            self.flush()
+
+    def flush(self) -> None:
+        batches = [batch for batch in self._waiting if batch.places]
+        self._waiting = []
+        if not batches:
+            return
+        found = [self._by_place[place] for batch in batches for place in batch.places]
+        keys = Keys(
+            np.frombuffer(b"".join(bytes.fromhex(item.sha256) for item in found), np.uint8).reshape(-1, 32),
+            np.array([item.view for item in found], np.uint16),
+        )
+        for tap, label in enumerate(self._labels):
+            vectors = np.concatenate([batch.vectors[tap] for batch in batches]).astype(np.float32, copy=False)
+            for plain, spaces in self._spaces.items():
+                here = (keys.views == 0) == plain
+                self._store.write(spaces[tap], label, keys.images[here], keys.views[here], vectors[here])

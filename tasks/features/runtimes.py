@@ -1,0 +1,87 @@
+"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32, bf16 and int8."""
+
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from tasks.common import graphs
+from tasks.common.errors import GraftError
+from tasks.common.sessions import Array, options
+
+Runtime = Literal["onnxruntime", "openvino"]
+Precision = Literal["float32", "bf16", "int8"]
+
+HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+class Forward(Protocol):
+    """A base that is called from several threads at once: uint8 [n, S, S, 3] to float32 [n, D] for each tap."""
+
+    def __call__(self, batch: Array) -> list[Array]:
+        """Return the vectors of one batch."""
+
+
+def name(runtime: Runtime) -> str:
+    """Return the runtime with its version: other versions, other last bits."""
+    return f"{runtime} {version(runtime)}"
+
+
+def load(
+    model: onnx.ModelProto, tensors: Sequence[str], runtime: Runtime, precision: Precision, threads: int
+) -> Forward:
+    """Return the part of `model` from `resized` to `tensors`, to be called from `threads` threads, a core for each.
+
+    An int8 model comes with its quantization in it. Raises GraftError when the runtime is missing or cannot do it.
+    """
+    part = graphs.part(model, "resized", tensors)
+    if runtime == "onnxruntime":
+        return _OnnxRuntime(part, tensors)
+    return _OpenVino(part, precision, threads)
+
+
+class _OnnxRuntime:
+    def __init__(self, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
+        # One thread a pass and a pass for each core: nothing waits at the end of a layer.
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options(threads=1), providers=["CPUExecutionProvider"]
+        )
+        self._tensors = list(tensors)
+
+    def __call__(self, batch: Array) -> list[Array]:
+        return [np.asarray(vectors) for vectors in self._session.run(self._tensors, {"resized": batch})]
+
+
+class _OpenVino:
+    def __init__(self, model: onnx.ModelProto, precision: Precision, threads: int) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            message = "features.runtime is openvino, which is not installed. Run `pip install 'graft[openvino]'`."
+            raise GraftError(message) from error
+        core = openvino.Core()
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in able:
+            message = "features.precision is bf16, which this processor cannot compute. Set it to float32 or int8."
+            raise GraftError(message)
+        self._compiled: Any = core.compile_model(
+            core.read_model(model.SerializeToString()),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": HINTS[precision],
+                "NUM_STREAMS": threads,
+                "INFERENCE_NUM_THREADS": threads,
+                "PERFORMANCE_HINT": "THROUGHPUT",
+            },
+        )
+        self._local = threading.local()
+
+    def __call__(self, batch: Array) -> list[Array]:
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        found = self._local.request.infer([batch], share_inputs=True)
+        return [np.array(found[output]) for output in self._compiled.outputs]
