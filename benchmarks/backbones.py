@@ -21,6 +21,10 @@ from tasks.backbone.registry import Architecture, architectures
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PACKAGES = ["keras", "tensorflow", "tf2onnx", "onnxruntime"]
+COLUMNS = (
+    *("name", "parameters", "input", "features", "preprocessing", "licence"),
+    *("conversion", "error", "transposes", "images/s"),
+)
 ONE = """
 import json, sys
 from tasks.backbone import speeds
@@ -73,8 +77,8 @@ def main() -> None:
         BEGIN,
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine}, {versions}; renewed by `python -m benchmarks.backbones`.",
         "",
-        "| name | parameters | input | features | preprocessing | licence | conversion | error | transposes | images/s |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
         *(lines[name] for name in rows if name in lines),
         END,
     ]

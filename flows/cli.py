@@ -27,6 +27,8 @@ DEFAULTS = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -72,12 +74,21 @@ def train(
         sys.exit(130)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)
+@app.command(context_settings=PASSED_ON, add_help_option=False)
 def backbones(context: typer.Context) -> None:
     """List the networks to graft onto; show, classify, measure: see `graft backbones --help`."""
-    # The stage's own door knows its arguments: whatever follows is passed on.
-    done = subprocess.run([sys.executable, "-m", "tasks.backbone.catalogue", *context.args], check=False)
-    sys.exit(done.returncode)
+    _pass_on("tasks.backbone.catalogue", context)
+
+
+@app.command(context_settings=PASSED_ON, add_help_option=False)
+def store(context: typer.Context) -> None:
+    """Show what the feature store holds; prune it: see `graft store --help`."""
+    _pass_on("tasks.features.upkeep", context)
+
+
+def _pass_on(door: str, context: typer.Context) -> NoReturn:
+    """Run a stage's own door, which knows its arguments, and leave with its exit code."""
+    sys.exit(subprocess.run([sys.executable, "-m", door, *context.args], check=False).returncode)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:

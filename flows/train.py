@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import report, workspace
+from flows.progress import Progress
 from flows.stage import Outcome, StageError, reproduce, stale
 from flows.watching import watcher
 from tasks.common import params
@@ -63,12 +64,13 @@ def _publish(root: Path, done: list[Outcome]) -> None:
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
 def bring_up_to_date(root: Path, stage: str, *, idle: bool) -> State[Outcome]:
     """Bring one stage up to date; `idle`: DVC has said already that there is nothing to do."""
-    watch, log = watcher.get(), get_run_logger()
+    watch, log, progress = watcher.get(), get_run_logger(), Progress(stage)
     watch.starts(stage)
 
     def on_line(line: str) -> None:
         watch.says(stage, line)
         log.info(line)
+        progress.says(line)
 
     try:
         outcome = Outcome(stage, "up to date", 0.0) if idle else reproduce(root, stage, on_line)

@@ -137,3 +137,17 @@ def test_a_run_logs_its_stages_output_and_its_tasks_end_in_states_that_say_what_
     with get_client(sync_client=True) as client:
         logs = [line["message"] for line in client.request("POST", "/logs/filter", json=wanted).json()]
     assert [line for line in logs if line.endswith(": at work")] == [f"{stage}: at work" for stage in STAGES]
+
+
+def test_how_far_a_stage_has_come_is_a_progress_artifact_of_the_run(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = workspace / "stage.py"
+    lines = ["features: 1/4 images, 2/s, 1 s left", "features: 3/4 images, 2/s, 0 s left", "other: 9/9 images"]
+    script.write_text(script.read_text() + f"\nif name == 'features':\n    print(*{lines}, sep='\\n')\n")
+    monkeypatch.chdir(workspace)
+    module.train()
+    with get_client(sync_client=True) as client:
+        wanted = {"artifacts": {"key": {"any_": ["features-progress"]}}}
+        [found] = client.request("POST", "/artifacts/filter", json=wanted).json()
+    assert (found["type"], found["data"], found["description"]) == ("progress", 75.0, "3/4 images, 2/s, 0 s left")
