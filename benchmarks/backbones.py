@@ -1,6 +1,6 @@
 """Conversion and speed of every backbone, as a table for docs/backbones.md.
 
-    python -m benchmarks.backbones [NAME...]
+    python -m benchmarks.backbones [NAME... | all]
 
 Each network runs in a process of its own, with random weights at its default size: neither figure depends on their
 values. The relative error is the largest difference between ONNX Runtime and Keras over the largest value.
@@ -16,11 +16,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.results import processor
 from tasks.backbone.registry import Architecture, architectures
 
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PACKAGES = ["keras", "tensorflow", "tf2onnx", "onnxruntime"]
+FAMILIES = (
+    *("DenseNet121", "InceptionResNetV2", "InceptionV3", "MobileNet", "NASNetMobile", "ResNet50", "VGG16", "VGG19"),
+    "Xception",
+)
 COLUMNS = (
     *("name", "parameters", "input", "features", "preprocessing", "licence"),
     *("conversion", "error", "transposes", "images/s"),
@@ -63,15 +68,15 @@ def known(page: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Measure the networks named, or all, and renew their lines of the page."""
+    """Measure the networks named (none: one of each family) and renew their lines of the page."""
     rows = architectures()
-    wanted = sys.argv[1:] or list(rows)
+    wanted = list(rows) if sys.argv[1:] == ["all"] else sys.argv[1:] or list(FAMILIES)
     page = PAGE.read_text(encoding="utf-8")
     lines = known(page)
     for name in wanted:
         lines[name] = line(rows[name])
         print(lines[name], flush=True)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} cores ({processor()}), Python {platform.python_version()}"
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     table = [
         BEGIN,

@@ -8,19 +8,17 @@ set of any process below the command, read from the kernel's own account of ende
 
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import results
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 STAGES = ["sample", "dataset", "validation", "backbone", "features", "head", "finetuning", "export", "evaluation"]
 PACKAGES = ["prefect", "dvc", "tensorflow", "onnxruntime", "great-expectations"]
 
@@ -86,16 +84,9 @@ def measure(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Measure and rewrite benchmarks/RESULTS.md."""
+    """Measure and renew the section of RESULTS.md."""
     with TemporaryDirectory() as folder:
-        rows = measure(Path(folder))
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    lines = ["# Results", "", f"{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}. Renewed by `make bench`.", ""]
-    lines += ["| what | measured | bound |", "|---|---|---|"]
-    lines += [f"| {what} | {figure} | {bound} |" for what, figure, bound in rows]
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+        results.renew("The chain", ("what", "measured", "bound"), measure(Path(folder)), PACKAGES)
 
 
 if __name__ == "__main__":

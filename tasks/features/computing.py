@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tasks.common import augmentation, graphs
+from tasks.common import augmentation, graphs, params
 from tasks.common.files import cache_root
 from tasks.common.parallel import cores
 from tasks.common.progress import say, track
@@ -57,7 +57,12 @@ class Setting(NamedTuple):
         return [Label(self.backbone, tap.layer) for tap in self.taps]
 
 
-def setting(model: onnx.ModelProto, views: Augmentation, runtime: Runtime, precision: Precision) -> Setting:
+def views(section: params.Augmentation) -> Augmentation:
+    """Return how views beyond the plain one are made."""
+    return Augmentation(augmentation.Spec(**section.model_dump(exclude={"seed"})), section.seed)
+
+
+def setting(model: onnx.ModelProto, by: Augmentation, runtime: Runtime, precision: Precision) -> Setting:
     """Return how the vectors of a backbone graph are computed, and the spaces that they lie in."""
     facts = graphs.metadata(model)
     taps = tuple(Tap(**row) for row in json.loads(facts["taps"]))
@@ -66,10 +71,10 @@ def setting(model: onnx.ModelProto, views: Augmentation, runtime: Runtime, preci
         Space(resize, graphs.digest(model, "resized", tap.tensor), "", name(runtime), precision, tap.width)
         for tap in taps
     )
-    identity = augmentation.identity(views.spec, views.seed)
+    identity = augmentation.identity(by.spec, by.seed)
     augmented = tuple(space._replace(augmentation=identity) for space in plain)
     backbone = json.loads(facts["backbone"])["name"]
-    return Setting(backbone, model.SerializeToString(), taps, runtime, precision, views, plain, augmented)
+    return Setting(backbone, model.SerializeToString(), taps, runtime, precision, by, plain, augmented)
 
 
 def where(store: str | None) -> str:

@@ -7,21 +7,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from tasks.common.augmentation import Spec
 from tasks.common.errors import GraftError
 from tasks.common.files import atomic, require
-from tasks.common.params import Augmentation as AugmentationParams
-from tasks.common.params import Features
+from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
 from tasks.features import assembly, cluster, computing
 from tasks.features.assembly import Part
-from tasks.features.engine import Augmentation
 from tasks.features.plan import Places, Wanted, wanted
 from tasks.features.store import Store
 
 
 def extract(
-    images: Path, manifest: Path, backbone: Path, out: Path, params: Features, augmentation: AugmentationParams
+    images: Path, manifest: Path, backbone: Path, out: Path, params: Features, augmentation: Augmentation
 ) -> None:
     """Write path, label, split, view and features (float32 [D]) of every accepted image to `out`, in manifest order.
 
@@ -54,7 +51,7 @@ def extract(
     say(f"features: {kept.sum():,} vectors of {width:,} numbers{aside}")
 
 
-def _parts(need: Wanted, backbone: Path, params: Features, augmentation: AugmentationParams) -> list[Part]:
+def _parts(need: Wanted, backbone: Path, params: Features, augmentation: Augmentation) -> list[Part]:
     """Return the ways in which the vectors are computed.
 
     What validates and tests a head is what is served, float32 by ONNX Runtime: another precision is for training alone.
@@ -63,7 +60,7 @@ def _parts(need: Wanted, backbone: Path, params: Features, augmentation: Augment
         message = f"features.precision is {params.precision}; onnxruntime is float32. Set features.runtime to openvino."
         raise GraftError(message)
     model = onnx.load(require(backbone, "backbone"))
-    views = Augmentation(Spec(**augmentation.model_dump(exclude={"seed"})), augmentation.seed)
+    views = computing.views(augmentation)
     served = computing.setting(model, views, "onnxruntime", "float32")
     if (params.runtime, params.precision) == ("onnxruntime", "float32"):
         return [Part(np.arange(len(need)), served)]
