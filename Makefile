@@ -42,6 +42,7 @@ lock: setup
 bench: setup
 	$(BIN)/python -m benchmarks.chain
 	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.backbones
 
 starter: setup

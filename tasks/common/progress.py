@@ -6,11 +6,30 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 2.0
+
+
+class RateColumn(ProgressColumn):
+    """How many pass in a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, or nothing before there is one."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
 def _one(_item: Any) -> int:
@@ -27,6 +46,7 @@ def track(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),
+            RateColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
