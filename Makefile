@@ -22,12 +22,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+# Two files of tests at a time.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # With every architecture of keras.applications; takes about half an hour more.
-test-all: setup
-	$(BIN)/python -m pytest -m "thorough or not thorough"
+test-all: test
+	$(BIN)/python -m pytest -m thorough
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Every architecture, the whole way: built, saved, served over loopback, fetched, loaded, converted, exported."""
 
+import gc
 import hashlib
 import json
 import threading
@@ -62,16 +63,28 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield served
     server.shutdown()
     server.server_close()
+    # Networks and their graphs refer to each other in circles: hundreds of megabytes each, which nobody else collects.
+    keras.utils.clear_session()
+    gc.collect()
 
 
 def trained(row: Architecture) -> keras.Model:
-    """Build the network as for ImageNet's weights, and give every BatchNorm statistics unlike those of a new one."""
+    """Build the network as for ImageNet's weights, and give every BatchNorm statistics unlike those of a new one.
+
+    None of them makes values grow: in a network of hundreds of layers that would end where Keras differs from itself.
+    """
     size, alpha = sized(row, None, None)
     model = build(row, size, alpha, seed=1, include_top=False, imagenet=True)
     random = np.random.default_rng(2)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([(value + random.uniform(0, 0.2, value.shape)) for value in layer.get_weights()])
+            shape = layer.moving_mean.shape
+            if layer.scale:
+                layer.gamma.assign(random.uniform(0.8, 1, shape))
+            if layer.center:
+                layer.beta.assign(random.normal(0, 0.02, shape))
+            layer.moving_mean.assign(random.normal(0, 0.02, shape))
+            layer.moving_variance.assign(random.uniform(1, 1.2, shape))
     return model
 
 
