@@ -1,7 +1,6 @@
 """From Keras to ONNX: the models that are trained become the graphs that are served."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,15 +8,31 @@ import keras
 import numpy as np
 import onnx
 import tensorflow as tf
-
-# As its default, tf2onnx copies the whole graph before each of its passes and goes on without a pass that failed: a
-# third of the time, and a slow graph instead of an error.
-os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
-
-import tf2onnx
 from keras.applications.imagenet_utils import preprocess_input
+from tf2onnx import optimizer, tf_loader
+from tf2onnx.optimizer import (
+    back_to_back_optimizer,
+    const_fold_optimizer,
+    global_pool_optimizer,
+    identity_optimizer,
+    merge_duplicated_nodes_optimizer,
+    reshape_optimizer,
+    transpose_optimizer,
+)
+from tf2onnx.tfonnx import process_tf_graph
 
 from tasks.common import converters, cuts, graphs, layouts
+
+# Of tf2onnx's passes those that find something in a convolutional network, in its order: each one copies all weights.
+PASSES = {
+    "optimize_transpose": transpose_optimizer.TransposeOptimizer,
+    "fold_constants": const_fold_optimizer.ConstFoldOptimizer,
+    "merge_duplication": merge_duplicated_nodes_optimizer.MergeDuplicatedNodesOptimizer,
+    "reshape_optimizer": reshape_optimizer.ReshapeOptimizer,
+    "global_pool_optimizer": global_pool_optimizer.GlobalPoolOptimizer,
+    "remove_identity": identity_optimizer.IdentityOptimizer,
+    "remove_back_to_back": back_to_back_optimizer.BackToBackOptimizer,
+}
 
 
 def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
@@ -96,13 +111,24 @@ def vector(output: Any, pooling: str) -> Any:
 def _converted(
     forward: Callable[[Any], list[Any]], specification: tf.TensorSpec, prefix: str, source: str, results: Sequence[str]
 ) -> onnx.ModelProto:
-    # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family.
-    function = tf.function(forward, input_signature=[specification])
-    model, _ = tf2onnx.convert.from_function(
-        function,
-        input_signature=[specification],
-        opset=graphs.OPSET,
-        custom_op_handlers=converters.HANDLERS,
-        custom_rewriter=converters.REWRITERS,
+    # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family. These are the steps
+    # of tf2onnx.convert.from_function, which would run all passes, each on a copy of the graph, and go on without one
+    # that failed: twice the time, and a slow graph instead of an error.
+    function = tf.function(forward, input_signature=[specification]).get_concrete_function()
+    sources, ends = (
+        [tensor.name for tensor in tensors if tensor.dtype != tf.resource]
+        for tensors in (function.inputs, function.outputs)
     )
+    frozen = tf_loader.from_function(function, sources, ends)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen, name="")
+        converted = process_tf_graph(
+            graph,
+            opset=graphs.OPSET,
+            custom_op_handlers=dict(converters.HANDLERS),
+            custom_rewriter=converters.REWRITERS,
+            input_names=sources,
+            output_names=ends,
+        )
+    model = optimizer.optimize_graph(converted, catch_errors=False, optimizers=PASSES).make_model(prefix)
     return graphs.named(layouts.channels_first(model), prefix, source, results)

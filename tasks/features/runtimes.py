@@ -1,4 +1,4 @@
-"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32, bf16 and int8."""
+"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32 and bf16."""
 
 import threading
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from tasks.common.errors import GraftError
 from tasks.common.sessions import Array, options
 
 Runtime = Literal["onnxruntime", "openvino"]
-Precision = Literal["float32", "bf16", "int8"]
+Precision = Literal["float32", "bf16"]
 
-HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+HINTS = {"float32": "f32", "bf16": "bf16"}
 
 
 class Forward(Protocol):
@@ -36,7 +36,7 @@ def load(
 ) -> Forward:
     """Return the part of `model` from `resized` to `tensors`, to be called from `threads` threads, a core for each.
 
-    An int8 model comes with its quantization in it. Raises GraftError when the runtime is missing or cannot do it.
+    Raises GraftError when the runtime is missing or cannot do it.
     """
     part = graphs.part(model, "resized", tensors)
     if runtime == "onnxruntime":
@@ -66,7 +66,7 @@ class _OpenVino:
         core = openvino.Core()
         able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in able:
-            message = "features.precision is bf16, which this processor cannot compute. Set it to float32 or int8."
+            message = "features.precision is bf16, which this processor cannot compute. Set it to float32."
             raise GraftError(message)
         self._compiled: Any = core.compile_model(
             core.read_model(model.SerializeToString()),
