@@ -63,6 +63,8 @@ class _OpenVino:
         except ImportError as error:
             message = "features.runtime is openvino, which is not installed. Run `pip install 'graft[openvino]'`."
             raise GraftError(message) from error
+        # OpenVINO builds a table of types at its first conversion; two threads that do so at once wait for each other.
+        openvino.Type.u8.to_dtype()
         core = openvino.Core()
         able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in able:
