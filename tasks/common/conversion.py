@@ -113,7 +113,7 @@ def _converted(
 ) -> onnx.ModelProto:
     # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family. These are the steps
     # of tf2onnx.convert.from_function, which would run all passes, each on a copy of the graph, and go on without one
-    # that failed: twice the time, and a slow graph instead of an error.
+    # that failed, to a slow graph instead of an error.
     function = tf.function(forward, input_signature=[specification]).get_concrete_function()
     sources, ends = (
         [tensor.name for tensor in tensors if tensor.dtype != tf.resource]

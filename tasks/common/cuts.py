@@ -19,8 +19,7 @@ def cuts(model: keras.Model) -> list[str]:
     """Return the names of the model's cuts, from the input up.
 
     Layers are walked in topological order; one is a cut when no other output made so far is still wanted above it,
-    that is, when it is an articulation point of the layer graph. What only leads to another output of the model does
-    not count as a way up.
+    that is, when it is an articulation point of the layer graph.
     """
     layers = model.layers
     order = {id(layer): place for place, layer in enumerate(layers)}

@@ -6,6 +6,7 @@ one batch starts the next. Batches end in the order in which they were given.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,8 @@ class Augmentation(NamedTuple):
     seed: int
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Batch:
     """What came of some items: the places that have vectors, these, float32 [n, D] for each tap, and what has none."""
 
     places: list[int]

@@ -1,7 +1,7 @@
 """Which vectors a dataset needs: of every image the plain one, of training images further views."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ COLUMNS = ["path", "label", "split", "sha256"]
 Places = npt.NDArray[np.int64]
 
 
-class Wanted(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Wanted:
     """The vectors wanted, in the order of the manifest and of their views: n of them.
 
     `rows` are places in `paths`, `labels`, `splits` and `hashes`, int64 [n]; `views` are numbers, uint16 [n]; `hashes`

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -27,8 +27,12 @@ class Forward(Protocol):
 
 
 def name(runtime: Runtime) -> str:
-    """Return the runtime with its version: other versions, other last bits."""
-    return f"{runtime} {version(runtime)}"
+    """Return the runtime with its version: other versions, other last bits. Raises GraftError when it is missing."""
+    try:
+        return f"{runtime} {version(runtime)}"
+    except PackageNotFoundError as error:
+        message = f"features.runtime is {runtime}, which is not installed. Run `pip install 'graft[{runtime}]'`."
+        raise GraftError(message) from error
 
 
 def load(
@@ -36,7 +40,7 @@ def load(
 ) -> Forward:
     """Return the part of `model` from `resized` to `tensors`, to be called from `threads` threads, a core for each.
 
-    Raises GraftError when the runtime is missing or cannot do it.
+    Raises GraftError when this processor cannot do it.
     """
     part = graphs.part(model, "resized", tensors)
     if runtime == "onnxruntime":
@@ -58,11 +62,8 @@ class _OnnxRuntime:
 
 class _OpenVino:
     def __init__(self, model: onnx.ModelProto, precision: Precision, threads: int) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            message = "features.runtime is openvino, which is not installed. Run `pip install 'graft[openvino]'`."
-            raise GraftError(message) from error
+        import openvino  # an extra, which `name` has looked for
+
         # OpenVINO builds a table of types at its first conversion; two threads that do so at once wait for each other.
         openvino.Type.u8.to_dtype()
         core = openvino.Core()

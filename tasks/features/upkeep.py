@@ -42,12 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", help="folder or URI (default: features.store, GRAFT_STORE, or the user's cache)")
     commands = parser.add_subparsers(dest="command", title="commands")
     prune = commands.add_parser("prune", help="remove old segments", description="Remove segments, the oldest first.")
-    prune.add_argument("--older-than", type=_number, metavar="DAYS", help="those written earlier than that")
-    prune.add_argument("--keep", type=_number, metavar="GB", help="until the rest takes no more than that")
+    prune.add_argument("--older-than", type=number, metavar="DAYS", help="those written earlier than that")
+    prune.add_argument("--keep", type=number, metavar="GB", help="until the rest takes no more than that")
     return parser
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """Read a number of at least 0 from the command line; argparse names this function where there is none."""
     value = float(text)
     if not 0 <= value < float("inf"):
         message = f"expected a number of at least 0, found {text}"

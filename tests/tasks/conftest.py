@@ -1,6 +1,9 @@
 """Fixtures and helpers that the tests of several stages share."""
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -65,3 +68,15 @@ def write_accepted(path: Path, rows: list[Accepted], root: Path | None = None) -
         table = table.append_column("sha256", pa.array(hashes))
     pq.write_table(table, path)
     return path
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Act as a user without rights: root may write everywhere."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)

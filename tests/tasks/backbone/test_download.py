@@ -25,7 +25,7 @@ from tasks.backbone import transfer
 from tasks.backbone.download import cache_folder, fetch
 from tasks.common.errors import DownloadError, GraftError
 from tests.tasks.backbone.hosts import Host, serving
-from tests.tasks.conftest import ROOT
+from tests.tasks.conftest import ROOT, nobody
 
 NAME = "base_notop.h5"
 PATH = f"/keras/{NAME}"
@@ -758,15 +758,3 @@ def test_in_a_folder_that_may_only_be_read_a_cached_file_is_used_and_a_missing_o
                 fetch(host.url + PATH, "other.h5", md5(host.content))
         cache.chmod(0o755)
     assert str(caught.value) == unusable(cache, errno.EACCES).replace(NAME, "other.h5")
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Act as a user without rights: root may write everywhere."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)

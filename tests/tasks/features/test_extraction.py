@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,13 +24,14 @@ from tasks.common.errors import GraftError
 from tasks.common.images import read
 from tasks.common.params import Params
 from tasks.common.sessions import Session
-from tasks.features import extraction
+from tasks.features import extraction, runtimes
 from tasks.features.extraction import extract
 from tests.tasks.conftest import ROOT, noise, write_accepted, write_photos
 
 # A run in a process of its own, with segments small enough to be killed between.
 RUN = """
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from tasks.common import params
 from tasks.features import computing, extraction
@@ -257,6 +259,22 @@ def test_onnxruntime_is_asked_for_float32_alone(run: Run) -> None:
         run(precision="bf16")
     assert str(caught.value) == (
         "features.precision is bf16; onnxruntime is float32. Set features.runtime to openvino."
+    )
+
+
+def test_a_runtime_that_is_not_installed_is_told_with_the_command_that_brings_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "openvino":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(runtimes, "version", version)
+    with pytest.raises(GraftError) as caught:
+        run(runtime="openvino")
+    assert str(caught.value) == (
+        "features.runtime is openvino, which is not installed. Run `pip install 'graft[openvino]'`."
     )
 
 

@@ -1,13 +1,11 @@
 """Places: local folders with real trouble, and a real S3 server on loopback."""
 
-import os
 import pickle
 import re
 import socket
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from tasks.common.errors import GraftError
 from tasks.features.inventory import Pruned, prune, usage
 from tasks.features.place import Place
 from tasks.features.store import Store
+from tests.tasks.conftest import nobody
 from tests.tasks.features.stores import SPACE, Files, fill, holds, keys, segment
 
 ROOM = "Make room and give write access there, or set features.store to another place."
@@ -36,18 +35,6 @@ def refusal(function: Callable[..., object], *words: object) -> str:
 def index(store: Store) -> None:
     """Read the index."""
     store.index(SPACE)
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Act as a user without rights: root may write everywhere."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 @pytest.fixture

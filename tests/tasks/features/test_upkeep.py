@@ -53,7 +53,7 @@ def test_pruning_removes_the_oldest_until_the_rest_fits(held: Path) -> None:
     [
         (["prune"], 1, "graft store: error: expected --older-than DAYS, --keep GB, or both; found neither"),
         (["prune", "--keep", "-1"], 2, "argument --keep: expected a number of at least 0, found -1"),
-        (["prune", "--keep", "x"], 2, "argument --keep: invalid _number value: 'x'"),
+        (["prune", "--keep", "x"], 2, "argument --keep: invalid number value: 'x'"),
         (["--store", "nowhere://x"], 1, "graft store: error: features.store must be a folder or an address"),
     ],
 )
