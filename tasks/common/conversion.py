@@ -1,7 +1,8 @@
 """From Keras to ONNX: the models that are trained become the graphs that are served."""
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,30 +10,14 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from keras.applications.imagenet_utils import preprocess_input
-from tf2onnx import optimizer, tf_loader
-from tf2onnx.optimizer import (
-    back_to_back_optimizer,
-    const_fold_optimizer,
-    global_pool_optimizer,
-    identity_optimizer,
-    merge_duplicated_nodes_optimizer,
-    reshape_optimizer,
-    transpose_optimizer,
-)
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tf2onnx import tf_loader
 from tf2onnx.tfonnx import process_tf_graph
 
-from tasks.common import converters, cuts, graphs, layouts
+from tasks.common import converters, cuts, graphs, layouts, passes
 
-# Of tf2onnx's passes those that find something in a convolutional network, in its order: each one copies all weights.
-PASSES = {
-    "optimize_transpose": transpose_optimizer.TransposeOptimizer,
-    "fold_constants": const_fold_optimizer.ConstFoldOptimizer,
-    "merge_duplication": merge_duplicated_nodes_optimizer.MergeDuplicatedNodesOptimizer,
-    "reshape_optimizer": reshape_optimizer.ReshapeOptimizer,
-    "global_pool_optimizer": global_pool_optimizer.GlobalPoolOptimizer,
-    "remove_identity": identity_optimizer.IdentityOptimizer,
-    "remove_back_to_back": back_to_back_optimizer.BackToBackOptimizer,
-}
+# Elements of a kernel from which on it does not pass through TensorFlow, which folds what normalizes into vectors.
+LARGE = 1024
 
 
 def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
@@ -51,7 +36,8 @@ def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.Mo
         return tapped(convertible, normalised(resized, mode), pooling)
 
     specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
-    model = graphs.joined(graphs.resizing(size), _converted(forward, specification, "base", "resized", results))
+    converted = _converted(convertible, forward, specification)
+    model = graphs.joined(graphs.resizing(size), graphs.named(converted, "base", "resized", results))
     widths = [graphs.width(model, place) for place in range(len(results))]
     rows = [
         {"layer": layer, "tensor": tensor, "width": width}
@@ -66,7 +52,8 @@ def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.Mo
 def head_graph(head: keras.Model) -> onnx.ModelProto:
     """Return the graph from `features`, float32 [N, D], to `probabilities`, float32 [N, classes]."""
     specification = tf.TensorSpec([None, head.input_shape[-1]], tf.float32, name="features")
-    return _converted(lambda x: [head(x, training=False)], specification, "head", "features", ["probabilities"])
+    converted = _converted(head, lambda x: [head(x, training=False)], specification)
+    return graphs.named(converted, "head", "features", ["probabilities"])
 
 
 def normalised(resized: Any, mode: str) -> Any:
@@ -109,17 +96,38 @@ def vector(output: Any, pooling: str) -> Any:
 
 
 def _converted(
-    forward: Callable[[Any], list[Any]], specification: tf.TensorSpec, prefix: str, source: str, results: Sequence[str]
+    model: keras.Model, forward: Callable[[Any], list[Any]], specification: tf.TensorSpec
 ) -> onnx.ModelProto:
     # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family. These are the steps
-    # of tf2onnx.convert.from_function, which would run all passes, each on a copy of the graph, and go on without one
-    # that failed, to a slow graph instead of an error.
-    function = tf.function(forward, input_signature=[specification]).get_concrete_function()
+    # of tf2onnx.convert.from_function, with our own `passes` at the end.
+    #
+    # TensorFlow copies each weight about 25 times on its way to a constant (8 GB for a network of 350 MB), so the large
+    # ones stay behind: the function takes them as arguments, and they join again as constants of tf2onnx.
+    large = {
+        f"weight_{place}": weight
+        for place, weight in enumerate(model.weights)
+        if len(weight.shape) > 1 and math.prod(weight.shape) > LARGE
+    }
+
+    def with_weights(x: Any, *arguments: Any) -> list[Any]:
+        with keras.StatelessScope(state_mapping=list(zip(large.values(), arguments, strict=True))):
+            return forward(x)
+
+    specifications = [tf.TensorSpec(weight.shape, weight.dtype, name=name) for name, weight in large.items()]
+    signature = [specification, *specifications]
+    function = tf.function(with_weights, input_signature=signature).get_concrete_function()
     sources, ends = (
         [tensor.name for tensor in tensors if tensor.dtype != tf.resource]
         for tensors in (function.inputs, function.outputs)
     )
     frozen = tf_loader.from_function(function, sources, ends)
+    for node in frozen.node:
+        if node.name in large:
+            node.op = "Const"
+            shape = tf.TensorShape(large[node.name].shape).as_proto()
+            node.attr["value"].tensor.CopyFrom(TensorProto(dtype=node.attr["dtype"].type, tensor_shape=shape))
+            del node.attr["shape"]
+    values = {name: weight.numpy().tobytes() for name, weight in large.items()}
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(frozen, name="")
         converted = process_tf_graph(
@@ -127,8 +135,8 @@ def _converted(
             opset=graphs.OPSET,
             custom_op_handlers=dict(converters.HANDLERS),
             custom_rewriter=converters.REWRITERS,
-            input_names=sources,
+            input_names=sources[:1],
             output_names=ends,
+            const_node_values=values,
         )
-    model = optimizer.optimize_graph(converted, catch_errors=False, optimizers=PASSES).make_model(prefix)
-    return graphs.named(layouts.channels_first(model), prefix, source, results)
+    return layouts.channels_first(passes.optimized(converted).make_model("converted"))

@@ -3,9 +3,10 @@
 Tensor names are the contract between the parts: `image` -> `resized` -> `features` -> `probabilities`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import onnx
 from onnx import TensorProto, compose, helper
@@ -15,6 +16,19 @@ from tasks.common.files import atomic
 
 OPSET = 18
 IR_VERSION = 9
+
+
+class _Node(Protocol):
+    """A node as ONNX and tf2onnx have it: it takes tensors of these names and makes tensors of those."""
+
+    @property
+    def input(self) -> Sequence[str]: ...
+
+    @property
+    def output(self) -> Sequence[str]: ...
+
+
+Node = TypeVar("Node", bound=_Node)
 
 
 def resizing(size: int) -> onnx.ModelProto:
@@ -59,7 +73,7 @@ def named(model: onnx.ModelProto, prefix: str, source: str, results: Sequence[st
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     initializers: list[onnx.TensorProto] = []
-    for place, node in enumerate(_from_output(model)):
+    for place, node in enumerate(from_outputs(model.graph.node, [end.name for end in ends])):
         for name in node.input:
             if name not in names:
                 names[name] = f"{prefix}/constant_{len(initializers)}"
@@ -115,6 +129,25 @@ def digest(model: onnx.ModelProto, source: str, result: str) -> str:
     return sha256(alone.SerializeToString(deterministic=True)).hexdigest()
 
 
+def from_outputs(nodes: Iterable[Node], ends: Sequence[str]) -> list[Node]:
+    """Return the nodes that the tensors `ends` need, each after those whose results it takes, in its inputs' order."""
+    makers = {name: node for node in nodes for name in node.output}
+    ordered: list[Node] = []
+    done: set[int] = set()
+    pending = [(makers[end], False) for end in reversed(ends)]
+    while pending:
+        node, ready = pending.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done.add(id(node))
+            ordered.append(node)
+        else:
+            pending.append((node, True))
+            pending += [(makers[name], False) for name in reversed(node.input) if name in makers]
+    return ordered
+
+
 def describe(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
     """Set the metadata that travels inside the file, in the order given."""
     helper.set_model_props(model, dict(metadata))
@@ -136,25 +169,6 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     onnx.checker.check_model(model, full_check=True)
     with atomic(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _from_output(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the nodes that the outputs need, each after the nodes whose results it takes, in its inputs' order."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    ordered: list[onnx.NodeProto] = []
-    done: set[int] = set()
-    pending = [(makers[end.name], False) for end in reversed(model.graph.output)]
-    while pending:
-        node, ready = pending.pop()
-        if id(node) in done:
-            continue
-        if ready:
-            done.add(id(node))
-            ordered.append(node)
-        else:
-            pending.append((node, True))
-            pending += [(makers[name], False) for name in reversed(node.input) if name in makers]
-    return ordered
 
 
 def _renamed(node: onnx.NodeProto, label: str, names: Mapping[str, str]) -> onnx.NodeProto:
