@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# With every architecture of keras.applications. The largest need more than 24 GB of memory to convert.
+# With every architecture of keras.applications; about a quarter of an hour more.
 test-all: test
 	$(BIN)/python -m pytest -m thorough
 

@@ -3,7 +3,8 @@
     python -m benchmarks.backbones [NAME... | all]
 
 Each network runs in a process of its own, with random weights at its default size: neither figure depends on their
-values. The relative error is the largest difference between ONNX Runtime and Keras over the largest value.
+values. Peak memory is that of the process, which measures parity and speed too. The relative error is the largest
+difference between ONNX Runtime and Keras over the largest value.
 """
 
 import json
@@ -28,16 +29,17 @@ FAMILIES = (
 )
 COLUMNS = (
     *("name", "parameters", "input", "features", "preprocessing", "licence"),
-    *("conversion", "error", "transposes", "images/s"),
+    *("conversion", "peak memory", "error", "transposes", "images/s"),
 )
 ONE = """
-import json, sys
+import json, resource, sys
 from tasks.backbone import speeds
 from tasks.backbone.measuring import measure
 from tasks.backbone.registry import architecture
 found = measure(architecture(sys.argv[1]))
 speeds.save(sys.argv[1], found.images_per_second)
-print(json.dumps(found._asdict()))
+megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps(found._asdict() | {"megabytes": megabytes}))
 """
 
 
@@ -55,6 +57,7 @@ def line(row: Architecture) -> str:
         row.mode,
         row.licence,
         f"{found['seconds']:.1f} s",
+        f"{found['megabytes'] / 1024:.1f} GB",
         f"{found['error']:.0e}",
         found["transposes"],
         f"{found['images_per_second']:,.1f}",

@@ -35,10 +35,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]
 # Network, photographs, and the least ratio to Keras that is asked for at each precision.
 NETWORKS = {
-    "MobileNet": (1000, {"float32": 2.0, "bf16": 3.0}),
-    "ResNet50": (300, {"float32": 1.3, "bf16": 2.5}),
+    "MobileNet": (1000, {"float32": 2.0, "bf16": 3.0, "int8": 4.0}),
+    "ResNet50": (300, {"float32": 1.3, "bf16": 2.5, "int8": 3.0}),
 }
-RUNTIMES = {"float32": "onnxruntime", "bf16": "openvino"}
+RUNTIMES = {"float32": "onnxruntime", "bf16": "openvino", "int8": "openvino"}
 MANY = 10_000
 TINY = 100_000
 SECONDS = 4.0

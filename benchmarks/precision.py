@@ -20,7 +20,7 @@ from tasks.common.sessions import Session
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 5
-PRECISIONS = {"float32": ("onnxruntime", ""), "bf16": ("openvino", "0.2 points")}
+PRECISIONS = {"float32": ("onnxruntime", ""), "bf16": ("openvino", "0.2 points"), "int8": ("openvino", "0.5 points")}
 PREPARATION = {
     "sample": "--out digits",
     "dataset": "--images digits --out manifest.parquet",

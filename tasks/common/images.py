@@ -44,7 +44,8 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixe
                 message = f"{width}x{height} pixels are more than {max_megapixels:g} megapixels"
                 raise ImageError(message)
             encoding = image.format or ""
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image))), encoding
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(_to_rgb(image)), encoding
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -66,4 +67,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # `convert` would copy it

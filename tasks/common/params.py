@@ -81,10 +81,11 @@ class Features(Section):
     )
     views: int = Field(ge=1, le=1000, description="views of each training image, the plain one included")
     runtime: Literal["onnxruntime", "openvino"] = Field(description="what runs the base over training images")
-    precision: Literal["float32", "bf16"] = Field(description="of training features; others are float32")
+    precision: Literal["float32", "bf16", "int8"] = Field(description="of training features; others are float32")
     batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
     threads: int | None = Field(ge=1, le=1024, description="workers; null: one a core")
     store: str | None = Field(min_length=1, description="folder or URI of the feature store; null: the user's cache")
+    cluster: str | None = Field(min_length=1, description="local, or the address of a Dask scheduler; null: none")
 
 
 class Augmentation(Section):

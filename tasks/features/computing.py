@@ -15,6 +15,7 @@ from tasks.common.files import cache_root
 from tasks.common.parallel import cores
 from tasks.common.progress import say, track
 from tasks.common.sessions import Session
+from tasks.features import quantization
 from tasks.features.engine import Augmentation, Batch, Engine, Item
 from tasks.features.plan import Wanted
 from tasks.features.runtimes import Precision, Runtime, load, name
@@ -64,6 +65,8 @@ def views(section: params.Augmentation) -> Augmentation:
 
 def setting(model: onnx.ModelProto, by: Augmentation, runtime: Runtime, precision: Precision) -> Setting:
     """Return how the vectors of a backbone graph are computed, and the spaces that they lie in."""
+    if precision == "int8":
+        model = quantization.in_int8(model)
     facts = graphs.metadata(model)
     taps = tuple(Tap(**row) for row in json.loads(facts["taps"]))
     resize = graphs.digest(model, "image", "resized")

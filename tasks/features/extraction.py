@@ -11,7 +11,7 @@ from tasks.common.errors import GraftError
 from tasks.common.files import atomic, require
 from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
-from tasks.features import assembly, computing
+from tasks.features import assembly, cluster, computing
 from tasks.features.assembly import Part
 from tasks.features.plan import Places, Wanted, wanted
 from tasks.features.store import Store
@@ -74,7 +74,10 @@ def _fill(part: Part, places: Places, need: Wanted, images: Path, store: Store, 
     if not len(places):
         return {}
     work = computing.items(need, places)
-    return computing.compute(work, images, part.setting, store, params.batch_size, params.threads, "features")
+    rest = (work, images, part.setting, store, params.batch_size, params.threads, "features")
+    if address := cluster.where(params.cluster):
+        return cluster.compute(address, *rest)
+    return computing.compute(*rest)
 
 
 def _announce(count: int, width: int, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32 and bf16."""
+"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32, bf16 and int8."""
 
 import threading
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from tasks.common.errors import GraftError
 from tasks.common.sessions import Array, options
 
 Runtime = Literal["onnxruntime", "openvino"]
-Precision = Literal["float32", "bf16"]
+Precision = Literal["float32", "bf16", "int8"]
 
-HINTS = {"float32": "f32", "bf16": "bf16"}
+# An int8 graph says itself which of its numbers are 8-bit.
+HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class Forward(Protocol):

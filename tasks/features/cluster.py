@@ -1,0 +1,140 @@
+"""Extraction on a Dask cluster: shards of the work go to its workers, which fill the store that this process reads."""
+
+import math
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.common.errors import GraftError
+from tasks.common.progress import say, track
+from tasks.features import computing, connecting, worker
+from tasks.features.computing import Setting
+from tasks.features.engine import Item
+from tasks.features.store import Store
+from tasks.features.worker import Job, Outcome, Shard, Terms
+
+RETRIES = 3
+# A worker that is done finds its next shard with the scheduler, and at the end none waits long for the others.
+SHARDS_AHEAD = 2
+SHARDS_AT_LEAST = 4
+
+
+def where(cluster: str | None) -> str | None:
+    """Return what cluster to use: `features.cluster`, else GRAFT_CLUSTER, else None, which is this process alone."""
+    return cluster or os.environ.get("GRAFT_CLUSTER") or None
+
+
+def compute(
+    address: str,
+    work: Sequence[Item],
+    root: Path,
+    setting: Setting,
+    store: Store,
+    batch_size: int,
+    threads: int | None,
+    label: str,
+) -> dict[str, str]:
+    """Do what `computing.compute` does on the cluster at `address`; `local` is one of processes on this machine.
+
+    `threads` counts the processes of a local cluster; elsewhere each worker brings its own number. Raises GraftError.
+    """
+    refused: set[str] = set()
+    with connecting.connected(address, threads) as client, _terms(work, root.absolute(), setting, store) as terms:
+        _check(client, address, terms)
+        outcomes = _outcomes(client, address, Job(setting, terms, batch_size), work)
+        for outcome in track(outcomes, len(work), label, size=len):
+            refused |= outcome.refused
+    if not refused:
+        return {}
+    # A worker's copy of the images may be behind: what counts is whether this machine can use them.
+    say(f"{label}: {len(refused):,} images that workers could not use are tried here")
+    again = [item for item in work if item.path in refused]
+    return computing.compute(again, root, setting, store, batch_size, threads, label)
+
+
+@contextmanager
+def _terms(work: Sequence[Item], root: Path, setting: Setting, store: Store) -> Iterator[Terms]:
+    """Yield what workers must meet, while there is a mark in the store by which they know it; raises GraftError."""
+    image = next((item.path for item in work if os.access(root / item.path, os.R_OK)), None)
+    folder, mark = setting.plain[0].id, f".mark.{secrets.token_hex(8)}.tmp"  # `graft store` removes it if we cannot
+    store.place.put(folder, mark, pa.py_buffer(b""))
+    try:
+        yield Terms(setting.runtime, worker.versions(setting.runtime), root, image, store, folder, mark)
+    finally:
+        store.place.delete(folder, mark)
+
+
+def _check(client: Any, address: str, terms: Terms) -> None:
+    """Raise GraftError unless there are workers and all that takes part in the run is fit for it."""
+    connecting.wait_for_workers(client, address)
+    # First what needs nothing but Graft itself: another one would stumble over the terms.
+    for name, found in _sources(client, address).items():
+        if found != worker.source():
+            what = f"cannot load Graft: {found}" if isinstance(found, Exception) else f"has Graft {found}"
+            message = f"the {name} {what}, but here is Graft {worker.source()}. Use one commit on all machines."
+            raise GraftError(message)
+    processors = {worker.processor()}
+    for found in client.run(worker.fit, terms, on_error="return").values():
+        if isinstance(found, str):
+            processors.add(found)
+        elif not isinstance(found, OSError):  # that worker has just gone
+            raise found
+    if len(processors) > 1:
+        kinds = ", ".join(sorted(one or "none" for one in processors))
+        say(f"features: processors differ ({kinds}), so the last bits of a vector may depend on where it is computed")
+
+
+def _sources(client: Any, address: str) -> dict[str, object]:
+    """Return which source of Graft the scheduler and each worker have, or why they have none."""
+    try:
+        known = client.run_on_scheduler(worker.source)
+    except ImportError as error:
+        known = error
+    found = client.run(worker.source, on_error="return")
+    workers = {f"worker at {name}": one for name, one in found.items() if not isinstance(one, OSError)}
+    return {f"scheduler at {address}": known} | workers
+
+
+def _outcomes(client: Any, address: str, job: Job, work: Sequence[Item]) -> Iterator[Outcome]:
+    """Yield what comes of each shard of the work, in no order; a shard whose worker ends goes to another one."""
+    import dask
+    import distributed
+
+    # As the result of a task, and not as data that was sent out, it can be had again when every holder has ended.
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+        shared = client.submit(_same, job, pure=False, retries=RETRIES)
+    rows = max(job.batch_size, math.ceil(len(work) / (SHARDS_AT_LEAST * _slots(client))))
+    rows = min(rows, computing.segment_rows(job.setting))
+    shards = (Shard(work[start : start + rows]) for start in range(0, len(work), rows))
+    running: set[Any] = set()
+    while True:
+        room = SHARDS_AHEAD * _slots(client) - len(running)
+        running |= {
+            client.submit(worker.compute, shared, shard, pure=False, retries=RETRIES)
+            for shard in islice(shards, max(0, room))
+        }
+        if not running:
+            return
+        try:
+            done, running = distributed.wait(running, connecting.SECONDS_FOR_WORKERS, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            connecting.wait_for_workers(client, address)
+            continue
+        for future in done:
+            yield future.result()
+
+
+def _same(job: Job) -> Job:
+    return job
+
+
+def _slots(client: Any) -> int:
+    """Return how many shards can be in work at once; 1 while all workers are gone."""
+    threads: dict[str, int] = client.nthreads()
+    return max(1, sum(threads.values()))
