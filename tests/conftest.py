@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ EDGES = {
     "export": ("sample", "backbone", "finetuning"),
     "evaluation": ("sample", "validation", "export"),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests, and the commands that they start, from what the user's cache holds and from filling it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("GRAFT_STORE", raising=False)
+        yield
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Features(Section):
     runtime: Literal["onnxruntime", "openvino"] = Field(description="what runs the base over training images")
     precision: Literal["float32", "bf16", "int8"] = Field(description="of training features; others are float32")
     batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
-    threads: int | None = Field(ge=1, le=1024, description="workers; null: one a core")
+    threads: int | None = Field(ge=1, le=1024, description="workers, or processes of a local cluster; null: one a core")
     store: str | None = Field(min_length=1, description="folder or URI of the feature store; null: the user's cache")
     cluster: str | None = Field(min_length=1, description="local, or the address of a Dask scheduler; null: none")
 

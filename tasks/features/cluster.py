@@ -3,8 +3,9 @@
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ RETRIES = 3
 # A worker that is done finds its next shard with the scheduler, and at the end none waits long for the others.
 SHARDS_AHEAD = 2
 SHARDS_AT_LEAST = 4
+# Workers that join late look for the mark; `graft store prune` removes it when it is a day old.
+SECONDS_A_MARK = 3600
 
 
 def where(cluster: str | None) -> str | None:
@@ -45,11 +48,15 @@ def compute(
     `threads` counts the processes of a local cluster; elsewhere each worker brings its own number. Raises GraftError.
     """
     refused: set[str] = set()
-    with connecting.connected(address, threads) as client, _terms(work, root.absolute(), setting, store) as terms:
+    with connecting.connected(address, threads) as client, _terms(root.absolute(), setting, store) as terms:
         _check(client, address, terms)
         outcomes = _outcomes(client, address, Job(setting, terms, batch_size), work)
+        marked = time.monotonic()
         for outcome in track(outcomes, len(work), label, size=len):
             refused |= outcome.refused
+            if time.monotonic() - marked > SECONDS_A_MARK:
+                _put_mark(terms)
+                marked = time.monotonic()
     if not refused:
         return {}
     # A worker's copy of the images may be behind: what counts is whether this machine can use them.
@@ -59,15 +66,23 @@ def compute(
 
 
 @contextmanager
-def _terms(work: Sequence[Item], root: Path, setting: Setting, store: Store) -> Iterator[Terms]:
+def _terms(root: Path, setting: Setting, store: Store) -> Iterator[Terms]:
     """Yield what workers must meet, while there is a mark in the store by which they know it; raises GraftError."""
-    image = next((item.path for item in work if os.access(root / item.path, os.R_OK)), None)
-    folder, mark = setting.plain[0].id, f".mark.{secrets.token_hex(8)}.tmp"  # `graft store` removes it if we cannot
-    store.place.put(folder, mark, pa.py_buffer(b""))
+    folder, mark = (
+        setting.plain[0].id,
+        f".mark.{secrets.token_hex(8)}.tmp",
+    )  # what stays, prune removes
+    terms = Terms(setting.runtime, worker.versions(setting.runtime), root, store, folder, mark)
+    _put_mark(terms)
     try:
-        yield Terms(setting.runtime, worker.versions(setting.runtime), root, image, store, folder, mark)
+        yield terms
     finally:
-        store.place.delete(folder, mark)
+        with suppress(GraftError):
+            store.place.delete(folder, mark)
+
+
+def _put_mark(terms: Terms) -> None:
+    terms.store.place.put(terms.folder, terms.mark, pa.py_buffer(b""))
 
 
 def _check(client: Any, address: str, terms: Terms) -> None:
@@ -76,14 +91,19 @@ def _check(client: Any, address: str, terms: Terms) -> None:
     # First what needs nothing but Graft itself: another one would stumble over the terms.
     for name, found in _sources(client, address).items():
         if found != worker.source():
-            what = f"cannot load Graft: {found}" if isinstance(found, Exception) else f"has Graft {found}"
-            message = f"the {name} {what}, but here is Graft {worker.source()}. Use one commit on all machines."
+            what = f"cannot load Graft: {_line(found)}" if isinstance(found, Exception) else f"has Graft {found}"
+            message = (
+                f"the {name} {what}, but here is Graft {worker.source()}. "
+                "Use one commit on all machines, and restart what was started before an update."
+            )
             raise GraftError(message)
     processors = {worker.processor()}
-    for found in client.run(worker.fit, terms, on_error="return").values():
+    with connecting.answering(address):
+        fit = client.run(worker.fit, terms, on_error="return")
+    for found in fit.values():
         if isinstance(found, str):
             processors.add(found)
-        elif not isinstance(found, OSError):  # that worker has just gone
+        elif not isinstance(found, _gone()):
             raise found
     if len(processors) > 1:
         kinds = ", ".join(sorted(one or "none" for one in processors))
@@ -92,13 +112,25 @@ def _check(client: Any, address: str, terms: Terms) -> None:
 
 def _sources(client: Any, address: str) -> dict[str, object]:
     """Return which source of Graft the scheduler and each worker have, or why they have none."""
-    try:
-        known = client.run_on_scheduler(worker.source)
-    except ImportError as error:
-        known = error
-    found = client.run(worker.source, on_error="return")
-    workers = {f"worker at {name}": one for name, one in found.items() if not isinstance(one, OSError)}
+    with connecting.answering(address):
+        try:
+            known = client.run_on_scheduler(worker.source)
+        except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:  # another Graft or Python
+            known = error
+        found = client.run(worker.source, on_error="return")
+    workers = {f"worker at {name}": one for name, one in found.items() if not isinstance(one, _gone())}
     return {f"scheduler at {address}": known} | workers
+
+
+def _gone() -> tuple[type[Exception], ...]:
+    """Return what stands for a worker's answer when it has just gone."""
+    from distributed.comm import CommClosedError
+
+    return CommClosedError, TimeoutError
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _outcomes(client: Any, address: str, job: Job, work: Sequence[Item]) -> Iterator[Outcome]:
@@ -109,12 +141,12 @@ def _outcomes(client: Any, address: str, job: Job, work: Sequence[Item]) -> Iter
     # As the result of a task, and not as data that was sent out, it can be had again when every holder has ended.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
         shared = client.submit(_same, job, pure=False, retries=RETRIES)
-    rows = max(job.batch_size, math.ceil(len(work) / (SHARDS_AT_LEAST * _slots(client))))
+    rows = max(job.batch_size, math.ceil(len(work) / (SHARDS_AT_LEAST * _slots(client, address))))
     rows = min(rows, computing.segment_rows(job.setting))
     shards = (Shard(work[start : start + rows]) for start in range(0, len(work), rows))
     running: set[Any] = set()
     while True:
-        room = SHARDS_AHEAD * _slots(client) - len(running)
+        room = SHARDS_AHEAD * _slots(client, address) - len(running)
         running |= {
             client.submit(worker.compute, shared, shard, pure=False, retries=RETRIES)
             for shard in islice(shards, max(0, room))
@@ -134,7 +166,8 @@ def _same(job: Job) -> Job:
     return job
 
 
-def _slots(client: Any) -> int:
+def _slots(client: Any, address: str) -> int:
     """Return how many shards can be in work at once; 1 while all workers are gone."""
-    threads: dict[str, int] = client.nthreads()
+    with connecting.answering(address):
+        threads: dict[str, int] = client.nthreads()
     return max(1, sum(threads.values()))

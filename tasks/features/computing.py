@@ -65,14 +65,14 @@ def views(section: params.Augmentation) -> Augmentation:
 
 def setting(model: onnx.ModelProto, by: Augmentation, runtime: Runtime, precision: Precision) -> Setting:
     """Return how the vectors of a backbone graph are computed, and the spaces that they lie in."""
+    version = name(runtime)  # before the work that int8 is
     if precision == "int8":
         model = quantization.in_int8(model)
     facts = graphs.metadata(model)
     taps = tuple(Tap(**row) for row in json.loads(facts["taps"]))
     resize = graphs.digest(model, "image", "resized")
     plain = tuple(
-        Space(resize, graphs.digest(model, "resized", tap.tensor), "", name(runtime), precision, tap.width)
-        for tap in taps
+        Space(resize, graphs.digest(model, "resized", tap.tensor), "", version, precision, tap.width) for tap in taps
     )
     identity = augmentation.identity(by.spec, by.seed)
     augmented = tuple(space._replace(augmentation=identity) for space in plain)

@@ -15,6 +15,18 @@ from tasks.common.progress import say
 LOCAL = "local"
 SECONDS_TO_CONNECT = 5
 SECONDS_FOR_WORKERS = 30
+_LOCAL = {
+    "threads_per_worker": 1,
+    "processes": True,
+    "host": "127.0.0.1",
+    "dashboard_address": None,
+    # Dask opens the port of the dashboard without one too; another cluster may have the usual one.
+    "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+    "memory_limit": 0,
+    # A terminal sends Ctrl-C to all processes: this one hears it and ends the others.
+    "preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
+    "silence_logs": logging.CRITICAL,
+}
 
 
 @contextmanager
@@ -45,16 +57,30 @@ def connected(address: str, threads: int | None) -> Iterator[Any]:
         )
         raise GraftError(message) from error
     except (CancelledError, CommClosedError) as error:
-        message = (
-            f"the connection to the Dask scheduler at {address} was lost. "
-            "Run the stage again when it is back: what was computed is kept."
-        )
-        raise GraftError(message) from error
+        raise _lost(address) from error
+
+
+@contextmanager
+def answering(address: str) -> Iterator[None]:
+    """Tell in one line that the scheduler no longer answers what it is asked inside."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise _lost(address) from error
+
+
+def _lost(address: str) -> GraftError:
+    return GraftError(
+        f"the connection to the Dask scheduler at {address} was lost. "
+        "Run the stage again when it is back: what was computed is kept."
+    )
 
 
 def wait_for_workers(client: Any, address: str) -> None:
     """Return when there is a worker; raises GraftError when none came for a while."""
-    if client.nthreads():
+    with answering(address):
+        threads = client.nthreads()
+    if threads:
         return
     say(f"features: the Dask scheduler at {address} has no workers; waiting {SECONDS_FOR_WORKERS} s for one")
     try:
@@ -68,19 +94,12 @@ def wait_for_workers(client: Any, address: str) -> None:
 def _local(threads: int | None) -> Iterator[Any]:
     import distributed
 
-    cluster = distributed.LocalCluster(
-        n_workers=threads or cores(),
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        # Dask opens the port of the dashboard without one too; another cluster may have the usual one.
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        memory_limit=0,
-        # A terminal sends Ctrl-C to all processes: this one hears it and ends the others.
-        preload=["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        cluster = distributed.LocalCluster(**_LOCAL, n_workers=threads or cores())
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        message = f"a local Dask cluster cannot be started: {reason}. Correct Dask's settings, or features.cluster."
+        raise GraftError(message) from error
     with cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -90,8 +109,13 @@ def _remote(address: str) -> Iterator[Any]:
     import distributed
     from distributed.comm import connect
 
-    async def greet() -> None:
+    try:
         arguments = distributed.Security().get_connection_args("client")
+    except OSError as error:
+        message = f"the certificates that Dask's settings name cannot be used: {error}. Correct these settings."
+        raise GraftError(message) from error
+
+    async def greet() -> None:
         connection = await asyncio.wait_for(connect(address, **arguments), SECONDS_TO_CONNECT)
         connection.abort()
 

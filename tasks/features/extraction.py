@@ -37,7 +37,9 @@ def extract(
 
     def repair(part: Part, lost: Places) -> None:
         say(f"features: {len(lost):,} vectors were lost from the store and are computed again")
-        if gone := _fill(part, lost, need, images, store, params):
+        # Few, and here: not worth a cluster.
+        work = computing.items(need, lost)
+        if gone := computing.compute(work, images, part.setting, store, params.batch_size, params.threads, "features"):
             message = f"{len(gone):,} images changed while the stage ran. Run it again."
             raise GraftError(message)
 

@@ -4,7 +4,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -30,13 +30,12 @@ _loading = threading.Lock()
 class Terms:
     """What every machine of a run must have in common with the one that started it.
 
-    `image` is a file below `root`, the folder of the images; `mark` is a file in a folder of the store.
+    `root` is the folder of the images; `mark` is a file in a folder of the store.
     """
 
     runtime: Runtime
     versions: dict[str, str]
     root: Path
-    image: str | None
     store: Store
     folder: str
     mark: str
@@ -72,7 +71,7 @@ class Outcome:
 
 def versions(runtime: Runtime) -> dict[str, str]:
     """Return the versions of what decides the bytes of vectors besides their setting, and of Dask."""
-    found = {name: _version(name) for name in ("onnxruntime", runtime, "Pillow", "numpy", "distributed")}
+    found = {name: _version(name) for name in ("onnxruntime", runtime, "Pillow", "numpy", "pyarrow", "distributed")}
     return found | {"libjpeg-turbo": features.version("libjpeg_turbo") or "missing", "Graft": source()}
 
 
@@ -106,7 +105,7 @@ def compute(job: Job, shard: Shard) -> Outcome:
     return Outcome(len(shard.items), refused)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # two runs may share the cluster
 def _engine(job: Job) -> Engine:
     """Return the engine that all shards of a job share on this worker, which may have joined after the others."""
     from distributed import get_worker
@@ -120,21 +119,22 @@ def _check(terms: Terms) -> None:
         if here != terms.versions[name]:
             message = (
                 f"{name} is {here}, but {terms.versions[name]} where the run was started. Only the same versions make "
-                "the same vectors: use one commit and one requirements.lock on all machines."
+                "the same vectors: use one commit and one requirements.lock on all machines, and restart what was "
+                "started before an update."
             )
             raise GraftError(message)
-    if terms.image is not None:
-        try:
-            (terms.root / terms.image).open("rb").close()
-        except OSError as error:
-            message = (
-                f"{terms.root / terms.image} cannot be read: {error.strerror}. "
-                "Put the images under the same path on all machines."
-            )
-            raise GraftError(message) from error
+    # Not a certain image: a copy that is behind does no harm.
+    try:
+        trouble = "is empty" if next(terms.root.iterdir(), None) is None else ""
+    except OSError as error:
+        trouble = f"cannot be read: {error.strerror}"
+    if trouble:
+        message = f"{terms.root} {trouble}. Put the images under the same path on all machines."
+        raise GraftError(message)
     place, probe = terms.store.place, f".{socket.gethostname()}{terms.mark}"
     place.put(terms.folder, probe, pa.py_buffer(b""))
-    place.delete(terms.folder, probe)
+    with suppress(GraftError):
+        place.delete(terms.folder, probe)
     if all(info.base_name != terms.mark for info in place.entries(terms.folder)):
         message = (
             f"{place.name} is not the feature store of the machine where the run was started. "

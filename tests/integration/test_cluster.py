@@ -16,6 +16,7 @@ from typing import Any
 import dask
 import distributed
 import psutil
+import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
@@ -27,6 +28,7 @@ from tasks.common.accepted import Accepted
 from tasks.common.errors import GraftError
 from tasks.features import cluster, computing, connecting, worker
 from tasks.features.extraction import extract
+from tasks.features.place import Place
 from tests.tasks.conftest import ROOT, noise, write_accepted, write_photos
 
 HOST = socket.gethostname()
@@ -163,7 +165,7 @@ def run(tmp_path: Path, backbone: Path, capsys: pytest.CaptureFixture[str], monk
 
 
 class Gate:
-    """An image that no one can read before it is opened; it must not be the first, which is read by way of trial."""
+    """An image that no one can read before it is opened."""
 
     def __init__(self, path: Path) -> None:
         """Close it."""
@@ -236,7 +238,8 @@ def test_a_shard_whose_worker_is_killed_goes_to_another_one(run: Run, machines: 
     victim = gate.reader(going)
     assert victim in workers
     while not run.segments():
-        pass
+        with suppress(TimeoutError):
+            raise AssertionError(going.result(0.05))
     gate.open()
     os.kill(victim, signal.SIGKILL)
     going.result()
@@ -360,13 +363,14 @@ def test_an_image_that_only_a_worker_cannot_use_is_not_set_aside(
     shutil.copytree(run.folder / "photos", elsewhere / "photos")
     (run.folder / "store").mkdir()
     (elsewhere / "store").symlink_to(run.folder / "store")
-    (elsewhere / "photos" / run.rows[4].path).unlink()
+    for place in (0, 4):
+        (elsewhere / "photos" / run.rows[place].path).unlink()
     Image.fromarray(noise(7, 9, 9)).save(elsewhere / "photos" / run.rows[7].path)
     address = machines.scheduler()
     machines.worker(address, cwd=elsewhere)
     monkeypatch.chdir(run.folder)
     lines = run("cluster", address, root=HERE)
-    assert "features: 2 images that workers could not use are tried here" in lines
+    assert "features: 3 images that workers could not use are tried here" in lines
     run.alone()
     assert run.bytes("cluster") == run.bytes("alone")
 
@@ -378,9 +382,81 @@ def test_a_worker_that_cannot_see_the_images_is_told_apart(
     machines.worker(address)
     monkeypatch.chdir(run.folder)
     assert error(lambda: run("cluster", address, root=HERE)) == (
-        f"worker on {HOST}: /proc/self/cwd/photos/dark/0.png cannot be read: No such file or directory. "
+        f"worker on {HOST}: /proc/self/cwd/photos cannot be read: No such file or directory. "
         "Put the images under the same path on all machines."
     )
+
+
+def test_a_worker_whose_folder_of_images_is_empty_is_told_apart(
+    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = machines.scheduler()
+    machines.worker(address)
+    (machines.folder / "photos").mkdir()
+    monkeypatch.chdir(run.folder)
+    assert error(lambda: run("cluster", address, root=HERE)) == (
+        f"worker on {HOST}: /proc/self/cwd/photos is empty. Put the images under the same path on all machines."
+    )
+
+
+def test_the_mark_in_the_store_is_renewed_while_the_run_goes_on(
+    run: Run, two_workers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks: list[str] = []
+    real = Place.put
+
+    def put(self: Place, folder: str, name: str, content: pa.Buffer) -> None:
+        if name.startswith(".mark."):
+            marks.append(name)
+        real(self, folder, name, content)
+
+    monkeypatch.setattr(Place, "put", put)
+    monkeypatch.setattr(cluster, "SECONDS_A_MARK", 0)
+    run("cluster", two_workers)
+    assert len(marks) == 1 + len(run.rows) // 2
+    assert len(set(marks)) == 1
+    assert [path for path in (run.folder / "store").rglob(".*") if path.is_file()] == []
+
+
+def test_a_store_that_lets_nobody_delete_is_filled_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        message = "the bucket grants no deleting"
+        raise GraftError(message)
+
+    monkeypatch.setattr(Place, "delete", refuse)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as found:
+        run("cluster", found.scheduler_address)
+    run.alone()
+    assert run.bytes("cluster") == run.bytes("alone")
+
+
+def test_a_scheduler_that_is_gone_before_the_first_shard_is_told_in_one_line(
+    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = machines.scheduler()
+    machines.worker(address)
+    real = connecting.wait_for_workers
+
+    def wait_for_workers(*arguments: Any) -> None:
+        real(*arguments)
+        machines.all[0].kill()
+        machines.all[0].wait()
+
+    monkeypatch.setattr(connecting, "wait_for_workers", wait_for_workers)
+    assert error(lambda: run("cluster", address)) == (
+        f"the connection to the Dask scheduler at {address} was lost. "
+        "Run the stage again when it is back: what was computed is kept."
+    )
+
+
+def test_certificates_that_are_not_there_are_told(run: Run) -> None:
+    files = ("ca-file", "client.cert", "client.key")
+    with dask.config.set({f"distributed.comm.tls.{name}": "/no/such/file.pem" for name in files}):
+        assert error(lambda: run("cluster", "tls://127.0.0.1:1")).startswith(
+            "the certificates that Dask's settings name cannot be used: [Errno 2] No such file or directory"
+        )
 
 
 def test_a_worker_with_another_store_is_told_apart(
@@ -425,7 +501,8 @@ def test_a_worker_with_another_version_of_what_decides_the_bytes_is_refused(
     here = worker.versions("onnxruntime")[name]
     assert error(lambda: run("cluster", address)) == (
         f"worker on {HOST}: {name} is 0.1, but {here} where the run was started. Only the same versions make the "
-        "same vectors: use one commit and one requirements.lock on all machines."
+        "same vectors: use one commit and one requirements.lock on all machines, and restart what was started before "
+        "an update."
     )
     assert run.segments() == []
 
@@ -472,7 +549,7 @@ def test_a_scheduler_or_a_worker_without_this_graft_is_refused(
     machines.worker(address, path if who == "worker" else "")
     assert re.fullmatch(
         rf"the {who} at tcp://127\.0\.0\.1:\d+ {found}, but here is Graft {worker.source()}\. "
-        r"Use one commit on all machines\.",
+        r"Use one commit on all machines, and restart what was started before an update\.",
         error(lambda: run("cluster", address)),
     )
     assert run.segments() == []
