@@ -33,12 +33,9 @@ from tasks.features.runtimes import load
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]
-# Network, photographs, and the least ratio to Keras that is asked for at each precision.
-NETWORKS = {
-    "MobileNet": (1000, {"float32": 2.0, "bf16": 3.0, "int8": 4.0}),
-    "ResNet50": (300, {"float32": 1.3, "bf16": 2.5, "int8": 3.0}),
-}
-RUNTIMES = {"float32": "onnxruntime", "bf16": "openvino", "int8": "openvino"}
+# Network, photographs, and the least ratio to Keras that is asked for in each way.
+NETWORKS = {"MobileNet": (3000, (2.0, 2.0, 3.0, 4.0)), "ResNet50": (1500, (1.3, 1.3, 2.5, 3.0))}
+WAYS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bf16"), ("openvino", "int8"))
 MANY = 10_000
 TINY = 100_000
 SECONDS = 4.0
@@ -59,6 +56,7 @@ GRAFT = """
 import json, sys, time
 from pathlib import Path
 from benchmarks.features import settings
+from tasks.features.extraction import extract
 
 folder, backbone, runtime, precision, store = sys.argv[1:]
 section, views = settings(runtime, precision, store)
@@ -109,10 +107,10 @@ def rate(work: Callable[[], int]) -> float:
     return sum(counts) / (time.perf_counter() - start)
 
 
-def ceilings(folder: Path, backbone: Path, precision: str) -> tuple[float, float]:
+def ceilings(folder: Path, backbone: Path, runtime: str, precision: str) -> tuple[float, float]:
     """Return images a second of decoding and resizing alone, and of the forward pass alone."""
     model = onnx.load(backbone)
-    section, views = settings(RUNTIMES[precision], precision, str(folder / "unused"))
+    section, views = settings(runtime, precision, str(folder / "unused"))
     part = computing.setting(model, computing.views(views), section.runtime, section.precision)
     stored = onnx.load_from_string(part.model)
     size = section.batch_size
@@ -141,16 +139,17 @@ def speeds(scratch: Path) -> Iterator[tuple[str, ...]]:
         run(BACKBONE, name, "none", backbone)
         mode = json.loads((backbone / "backbone.json").read_text(encoding="utf-8"))["mode"]
         keras = min(run(KERAS, name, folder / "images", mode)["seconds"] for _ in range(2))
-        for precision, ratio in asked.items():
+        for (runtime, precision), ratio in zip(WAYS, asked, strict=True):
             onnx_file = backbone / "backbone.onnx"
             seconds = min(
-                run(GRAFT, folder, onnx_file, RUNTIMES[precision], precision, folder / f"{precision}{turn}")["seconds"]
+                run(GRAFT, folder, onnx_file, runtime, precision, folder / f"{runtime}{precision}{turn}")["seconds"]
                 for turn in range(2)
             )
-            decoding, forward = ceilings(folder, onnx_file, precision)
+            decoding, forward = ceilings(folder, onnx_file, runtime, precision)
             added = 1 / (1 / decoding + 1 / forward)
             yield (
                 name,
+                runtime,
                 precision,
                 f"{count / keras:,.0f}",
                 f"{count / seconds:,.0f}",
@@ -214,7 +213,7 @@ def main(names: Sequence[str]) -> None:
         scratch = Path(folder)
         if not names or "speeds" in names:
             columns = (
-                *("network", "precision", "Keras images/s", "Graft images/s", "ratio", "asked for"),
+                *("network", "runtime", "precision", "Keras images/s", "Graft images/s", "ratio", "asked for"),
                 *("decode+resize alone", "forward alone", "of both added"),
             )
             results.renew("Extraction: files to vectors", columns, list(speeds(scratch)), PACKAGES)

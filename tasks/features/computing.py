@@ -49,6 +49,14 @@ class Setting(NamedTuple):
     plain: tuple[Space, ...]
     augmented: tuple[Space, ...]
 
+    def run_by(self, runtime: Runtime, precision: Precision) -> "Setting":
+        """Return the same graph run in another way; raises GraftError when the runtime is missing."""
+        made = [
+            tuple(space._replace(runtime=name(runtime), precision=precision) for space in spaces)
+            for spaces in (self.plain, self.augmented)
+        ]
+        return self._replace(runtime=runtime, precision=precision, plain=made[0], augmented=made[1])
+
     def spaces(self, *, plain: bool) -> tuple[Space, ...]:
         """Return the space of each tap."""
         return self.plain if plain else self.augmented

@@ -66,7 +66,10 @@ def _parts(need: Wanted, backbone: Path, params: Features, augmentation: Augment
     served = computing.setting(model, views, "onnxruntime", "float32")
     if (params.runtime, params.precision) == ("onnxruntime", "float32"):
         return [Part(np.arange(len(need)), served)]
-    trained = computing.setting(model, views, params.runtime, params.precision)
+    if params.precision == "int8":
+        trained = computing.setting(model, views, params.runtime, params.precision)
+    else:
+        trained = served.run_by(params.runtime, params.precision)
     train = need.of_split("train")
     return [Part(np.flatnonzero(train), trained), Part(np.flatnonzero(~train), served)]
 
