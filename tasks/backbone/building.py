@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tasks.backbone.registry import Architecture
 from tasks.common.errors import GraftError, did_you_mean
@@ -31,6 +32,24 @@ def build(
         input_shape=(input_size, input_size, 3), include_top=include_top, weights=None, **options
     )
     return _with_rescaling(base) if imagenet and row.quirk == "rescales_imagenet" else base
+
+
+def season(model: keras.Model, seed: int) -> None:
+    """Give every BatchNorm of the model random parameters and statistics, unlike those of a new one.
+
+    With those of a new one the values of a deep random network fade away, and rounding is all that is left. With these
+    they neither fade nor grow, which would end where Keras differs from itself.
+    """
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.moving_mean.shape
+            if layer.scale:
+                layer.gamma.assign(random.uniform(0.8, 1, shape))
+            if layer.center:
+                layer.beta.assign(random.normal(0, 0.02, shape))
+            layer.moving_mean.assign(random.normal(0, 0.02, shape))
+            layer.moving_variance.assign(random.uniform(1, 1.2, shape))
 
 
 def build_own(name: str, input_size: int | None, seed: int) -> keras.Model:

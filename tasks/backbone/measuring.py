@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from tasks.backbone import speeds
-from tasks.backbone.building import build
+from tasks.backbone.building import build, season
 from tasks.backbone.making import parity
 from tasks.backbone.registry import Architecture, sized
 from tasks.common import graphs
@@ -34,6 +34,7 @@ class Measured(NamedTuple):
 def measure(row: Architecture) -> Measured:
     """Build the network at its default size with random weights, convert it, and run it on all cores."""
     base = build(row, *sized(row, None, None), seed=0, include_top=False, imagenet=False)
+    season(base, seed=0)
     start = time.perf_counter()
     graph = base_graph(base, row.input_size, row.mode, "avg")
     seconds = time.perf_counter() - start

@@ -18,7 +18,7 @@ from tasks.features.store import Store
 
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 64 << 20
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 128 << 20
 
 
 class Part(NamedTuple):

@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -104,14 +105,36 @@ def missing(store: Store, setting: Setting, wanted: Wanted, places: npt.NDArray[
     return places[lacking]
 
 
-def items(wanted: Wanted, places: npt.NDArray[np.int64]) -> list[Item]:
-    """Return the work that these vectors are."""
-    return [
-        Item(place, wanted.paths[row], wanted.hashes[row], view)
-        for place, row, view in zip(
-            places.tolist(), wanted.rows[places].tolist(), wanted.views[places].tolist(), strict=True
-        )
-    ]
+@dataclass(frozen=True, eq=False)
+class Work(Sequence[Item]):
+    """The vectors at some places among those wanted. They become items when they are taken: there may be millions."""
+
+    wanted: Wanted
+    places: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, chosen: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, chosen: slice) -> list[Item]: ...
+
+    def __getitem__(self, chosen: int | slice) -> Item | list[Item]:
+        """Return an item, or a list of some; raises IndexError."""
+        if isinstance(chosen, int):
+            return self._items(self.places[[chosen]])[0]
+        return self._items(self.places[chosen])
+
+    def _items(self, places: npt.NDArray[np.int64]) -> list[Item]:
+        found = self.wanted
+        rows, views = found.rows[places].tolist(), found.views[places].tolist()
+        return [
+            Item(found.paths[row], image.tobytes().hex(), view)
+            for row, image, view in zip(rows, found.images[places], views, strict=True)
+        ]
 
 
 def compute(
@@ -152,7 +175,7 @@ def fill(
     made: Engine, work: Sequence[Item], setting: Setting, store: Store, batch_size: int, threads: int
 ) -> Iterator[Batch]:
     """Compute the vectors of `work` into the store, a segment at a time; yield each batch when it is done."""
-    writer = _Writer(store, setting, {item.place: item for item in work})
+    writer = _Writer(store, setting)
     for batch in made.run(work, batch_size, threads):
         writer.add(batch)
         yield batch
@@ -167,8 +190,8 @@ def segment_rows(setting: Setting) -> int:
 class _Writer:
     """Collects vectors to segments of a size that is quick to read and quick to have lost."""
 
-    def __init__(self, store: Store, setting: Setting, by_place: dict[int, Item]) -> None:
-        self._store, self._by_place = store, by_place
+    def __init__(self, store: Store, setting: Setting) -> None:
+        self._store = store
         self._spaces = {plain: setting.spaces(plain=plain) for plain in (True, False)}
         self._labels = setting.labels()
         self._rows = segment_rows(setting)
@@ -176,15 +199,15 @@ class _Writer:
 
     def add(self, batch: Batch) -> None:
         self._waiting.append(batch)
-        if sum(len(one.places) for one in self._waiting) >= self._rows:
+        if sum(len(one.items) for one in self._waiting) >= self._rows:
             self.flush()
 
     def flush(self) -> None:
-        batches = [batch for batch in self._waiting if batch.places]
+        batches = [batch for batch in self._waiting if batch.items]
         self._waiting = []
         if not batches:
             return
-        found = [self._by_place[place] for batch in batches for place in batch.places]
+        found = [item for batch in batches for item in batch.items]
         keys = Keys(
             np.frombuffer(b"".join(bytes.fromhex(item.sha256) for item in found), np.uint8).reshape(-1, 32),
             np.array([item.view for item in found], np.uint16),

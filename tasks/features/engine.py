@@ -21,9 +21,8 @@ from tasks.features.runtimes import Forward
 
 
 class Item(NamedTuple):
-    """One vector to compute: its place among those wanted, the file below the images' folder, its SHA-256, its view."""
+    """One vector to compute: the file below the images' folder, its SHA-256 in hex, the number of its view."""
 
-    place: int
     path: str
     sha256: str
     view: int
@@ -38,15 +37,16 @@ class Augmentation(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What came of some items: the places that have vectors, these, float32 [n, D] for each tap, and what has none."""
+    """What came of `done` items: those that have vectors, these, float32 [n, D] for each tap, and refused images."""
 
-    places: list[int]
+    done: int
+    items: list[Item]
     vectors: list[Array]
     refused: dict[str, str]
 
     def __len__(self) -> int:
         """Return how many items were dealt with."""
-        return len(self.places) + len(self.refused)
+        return self.done
 
 
 class Engine(NamedTuple):
@@ -66,15 +66,15 @@ class Engine(NamedTuple):
         return ordered_map(self._batch, batches, workers, ahead=2 * workers)
 
     def _batch(self, items: Sequence[Item]) -> Batch:
-        places, ready, refused = [], [], dict[str, str]()
+        able, ready, refused = [], [], dict[str, str]()
         for item, pixels in self._decoded(items):
             if isinstance(pixels, str):
                 refused[item.path] = pixels
                 continue
             seen = view(pixels, item.sha256, item.view, self.augmentation.seed, self.augmentation.spec)
             ready.append(self.resize(seen[None])[0])
-            places.append(item.place)
-        return Batch(places, self.forward(np.stack(ready)) if ready else [], refused)
+            able.append(item)
+        return Batch(len(items), able, self.forward(np.stack(ready)) if ready else [], refused)
 
     def _decoded(self, items: Sequence[Item]) -> Iterator[tuple[Item, images.Pixels | str]]:
         """Yield each item with its pixels, or with the reason why it has none; views of an image share its decoding."""

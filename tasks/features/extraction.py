@@ -13,6 +13,7 @@ from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
 from tasks.features import assembly, cluster, computing
 from tasks.features.assembly import Part
+from tasks.features.computing import Work
 from tasks.features.plan import Places, Wanted, wanted
 from tasks.features.store import Store
 
@@ -38,7 +39,7 @@ def extract(
     def repair(part: Part, lost: Places) -> None:
         say(f"features: {len(lost):,} vectors were lost from the store and are computed again")
         # Few, and here: not worth a cluster.
-        work = computing.items(need, lost)
+        work = Work(need, lost)
         if gone := computing.compute(work, images, part.setting, store, params.batch_size, params.threads, "features"):
             message = f"{len(gone):,} images changed while the stage ran. Run it again."
             raise GraftError(message)
@@ -78,8 +79,7 @@ def _fill(part: Part, places: Places, need: Wanted, images: Path, store: Store, 
     """Compute the vectors at these places into the store; return what was refused."""
     if not len(places):
         return {}
-    work = computing.items(need, places)
-    rest = (work, images, part.setting, store, params.batch_size, params.threads, "features")
+    rest = (Work(need, places), images, part.setting, store, params.batch_size, params.threads, "features")
     if address := cluster.where(params.cluster):
         return cluster.compute(address, *rest)
     return computing.compute(*rest)

@@ -1,5 +1,6 @@
 """Which vectors a dataset needs: of every image the plain one, of training images further views."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,13 @@ Places = npt.NDArray[np.int64]
 class Wanted:
     """The vectors wanted, in the order of the manifest and of their views: n of them.
 
-    `rows` are places in `paths`, `labels`, `splits` and `hashes`, int64 [n]; `views` are numbers, uint16 [n]; `hashes`
-    are SHA-256 of the images, in hex, and `images` the same as uint8 [n, 32], a row for each vector.
+    `rows` are places in `paths`, `labels` and `splits`, int64 [n]; `views` are numbers, uint16 [n]; `images` are the
+    SHA-256 of the images, uint8 [n, 32].
     """
 
     paths: list[str]
     labels: list[str]
     splits: list[str]
-    hashes: list[str]
     rows: Places
     images: Digests
     views: Views
@@ -50,5 +50,6 @@ def wanted(manifest: Path, views: int) -> Wanted:
     rows = np.repeat(np.arange(len(counts)), counts)
     numbers = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     every = digests(table["sha256"])
-    paths, labels, splits, hashes = (table[name] for name in COLUMNS)
-    return Wanted(paths, labels, splits, hashes, rows, every[rows], numbers.astype(np.uint16))
+    # Millions of images have few labels.
+    labels, splits = ([sys.intern(text) for text in table[name]] for name in ("label", "split"))
+    return Wanted(table["path"], labels, splits, rows, every[rows], numbers.astype(np.uint16))

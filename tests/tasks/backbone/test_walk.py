@@ -16,7 +16,7 @@ import onnx
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
-from tasks.backbone.building import build
+from tasks.backbone.building import build, season
 from tasks.backbone.making import make
 from tasks.backbone.registry import Architecture, architectures, imagenet_file, sized
 from tasks.common import graphs
@@ -69,22 +69,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def trained(row: Architecture) -> keras.Model:
-    """Build the network as for ImageNet's weights, and give every BatchNorm statistics unlike those of a new one.
-
-    None of them makes values grow: in a network of hundreds of layers that would end where Keras differs from itself.
-    """
+    """Build the network as for ImageNet's weights, with random ones that no new network has."""
     size, alpha = sized(row, None, None)
     model = build(row, size, alpha, seed=1, include_top=False, imagenet=True)
-    random = np.random.default_rng(2)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            shape = layer.moving_mean.shape
-            if layer.scale:
-                layer.gamma.assign(random.uniform(0.8, 1, shape))
-            if layer.center:
-                layer.beta.assign(random.normal(0, 0.02, shape))
-            layer.moving_mean.assign(random.normal(0, 0.02, shape))
-            layer.moving_variance.assign(random.uniform(1, 1.2, shape))
+    season(model, seed=2)
     return model
 
 
@@ -99,6 +87,18 @@ def publish(row: Architecture, model: keras.Model, host: Path, monkeypatch: pyte
     if row.hash_no_top:
         digest = hashlib.md5(place.read_bytes(), usedforsecurity=False).hexdigest()
         monkeypatch.setitem(architectures(), row.name, row._replace(hash_no_top={alpha: digest}))
+
+
+def vectors(model: keras.Model, row: Architecture, pooling: str, pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what Keras makes of each batch."""
+    run = reference(model, row.input_size, row.mode, pooling)
+    return [found for batch in pictures for found in run(batch)]
+
+
+def outputs(graph: onnx.ModelProto, pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what ONNX Runtime makes of each batch; its copy of the weights goes away with the session."""
+    run = Session(graph, threads=2)
+    return [run(batch) for batch in pictures]
 
 
 def error(found: np.ndarray, expected: np.ndarray) -> float:
@@ -116,6 +116,7 @@ def test_an_architecture_walks_from_published_weights_to_an_exported_file_that_e
     publish(row, model, host, monkeypatch)
     params = settings.backbone.model_copy(update={"name": name, "weights": "imagenet", "tolerance": TOLERANCE})
     make(params, None, tmp_path / "out")
+    gc.collect()  # the stage's own copy of the network
 
     facts = json.loads((tmp_path / "out" / "backbone.json").read_text())
     assert (facts["parameters"], facts["width"]) == (row.parameters, row.width)
@@ -128,12 +129,11 @@ def test_an_architecture_walks_from_published_weights_to_an_exported_file_that_e
     head = keras.Sequential(
         [keras.Input((row.width,)), keras.layers.Dense(CLASSES, "softmax", kernel_initializer="random_normal")]
     )
-    exported = Session(graphs.joined(graph, head_graph(head)), threads=2)
     resize = Session(graphs.resizing(row.input_size), threads=1)
-    keras_run = reference(model, row.input_size, row.mode, params.pooling)
     random = np.random.default_rng(4)
-    for count in BATCHES:
-        images = random.integers(0, 256, (count, 61, 87, 3), dtype=np.uint8)
-        [vectors] = keras_run(resize(images))
-        assert error(Session(graph, threads=2)(images), vectors) <= TOLERANCE
-        assert error(exported(images), np.asarray(head(vectors))) <= TOLERANCE
+    pictures = [random.integers(0, 256, (count, 61, 87, 3), dtype=np.uint8) for count in BATCHES]
+    expected = vectors(model, row, params.pooling, [resize(batch) for batch in pictures])
+    for found, vector in zip(outputs(graph, pictures), expected, strict=True):
+        assert error(found, vector) <= TOLERANCE
+    for found, vector in zip(outputs(graphs.joined(graph, head_graph(head)), pictures), expected, strict=True):
+        assert error(found, np.asarray(head(vector))) <= TOLERANCE
