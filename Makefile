@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# With every architecture of keras.applications; about 20 minutes more, and 23 GB of memory at the peak.
+# With every architecture of keras.applications; about 20 minutes more, and 17 GB of memory at the peak.
 test-all: test
 	$(BIN)/python -m pytest -m thorough
 
