@@ -68,17 +68,14 @@ def compute(
 @contextmanager
 def _terms(root: Path, setting: Setting, store: Store) -> Iterator[Terms]:
     """Yield what workers must meet, while there is a mark in the store by which they know it; raises GraftError."""
-    folder, mark = (
-        setting.plain[0].id,
-        f".mark.{secrets.token_hex(8)}.tmp",
-    )  # what stays, prune removes
-    terms = Terms(setting.runtime, worker.versions(setting.runtime), root, store, folder, mark)
+    mark = f".mark.{secrets.token_hex(8)}.tmp"
+    terms = Terms(setting.runtime, worker.versions(setting.runtime), root, store, setting.plain[0].id, mark)
     _put_mark(terms)
     try:
         yield terms
     finally:
-        with suppress(GraftError):
-            store.place.delete(folder, mark)
+        with suppress(GraftError):  # a store may let nobody delete; `graft store prune` takes away what stays
+            store.place.delete(terms.folder, mark)
 
 
 def _put_mark(terms: Terms) -> None:

@@ -356,6 +356,15 @@ def test_an_image_that_cannot_be_used_is_set_aside_as_on_one_machine(run: Run, t
 HERE = Path("/proc/self/cwd")
 
 
+@pytest.fixture
+def far_worker(run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the address of a scheduler with a worker, for which HERE is another folder than for the run."""
+    address = machines.scheduler()
+    machines.worker(address)
+    monkeypatch.chdir(run.folder)
+    return address
+
+
 def test_an_image_that_only_a_worker_cannot_use_is_not_set_aside(
     run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,26 +384,16 @@ def test_an_image_that_only_a_worker_cannot_use_is_not_set_aside(
     assert run.bytes("cluster") == run.bytes("alone")
 
 
-def test_a_worker_that_cannot_see_the_images_is_told_apart(
-    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = machines.scheduler()
-    machines.worker(address)
-    monkeypatch.chdir(run.folder)
-    assert error(lambda: run("cluster", address, root=HERE)) == (
+def test_a_worker_that_cannot_see_the_images_is_told_apart(run: Run, far_worker: str) -> None:
+    assert error(lambda: run("cluster", far_worker, root=HERE)) == (
         f"worker on {HOST}: /proc/self/cwd/photos cannot be read: No such file or directory. "
         "Put the images under the same path on all machines."
     )
 
 
-def test_a_worker_whose_folder_of_images_is_empty_is_told_apart(
-    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = machines.scheduler()
-    machines.worker(address)
+def test_a_worker_whose_folder_of_images_is_empty_is_told_apart(run: Run, machines: Machines, far_worker: str) -> None:
     (machines.folder / "photos").mkdir()
-    monkeypatch.chdir(run.folder)
-    assert error(lambda: run("cluster", address, root=HERE)) == (
+    assert error(lambda: run("cluster", far_worker, root=HERE)) == (
         f"worker on {HOST}: /proc/self/cwd/photos is empty. Put the images under the same path on all machines."
     )
 
@@ -459,27 +458,17 @@ def test_certificates_that_are_not_there_are_told(run: Run) -> None:
         )
 
 
-def test_a_worker_with_another_store_is_told_apart(
-    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = machines.scheduler()
-    machines.worker(address)
-    monkeypatch.chdir(run.folder)
-    assert error(lambda: run("cluster", address, store=str(HERE / "store"))) == (
+def test_a_worker_with_another_store_is_told_apart(run: Run, far_worker: str) -> None:
+    assert error(lambda: run("cluster", far_worker, store=str(HERE / "store"))) == (
         f"worker on {HOST}: /proc/self/cwd/store is not the feature store of the machine where the run was started. "
         "Set features.store to a folder or a bucket that all machines share."
     )
     assert [path for path in (run.folder / "store").rglob("*") if path.is_file()] == []
 
 
-def test_a_worker_that_cannot_write_the_store_is_told_apart(
-    run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = machines.scheduler()
-    machines.worker(address)
+def test_a_worker_that_cannot_write_the_store_is_told_apart(run: Run, machines: Machines, far_worker: str) -> None:
     (machines.folder / "store").write_text("")
-    monkeypatch.chdir(run.folder)
-    assert error(lambda: run("cluster", address, store=str(HERE / "store"))).startswith(
+    assert error(lambda: run("cluster", far_worker, store=str(HERE / "store"))).startswith(
         f"worker on {HOST}: the feature store /proc/self/cwd/store cannot be written to: Not a directory. "
     )
 
