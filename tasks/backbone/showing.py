@@ -23,9 +23,8 @@ def show(name: str, input_size: int | None, alpha: float | None, *, include_top:
     trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     total = model.count_params()
     print(f"\n{name}: {total:,} parameters, {trainable:,} trainable, {total - trainable:,} not trainable")
-    print(
-        f"{len(cuts.cuts(model))} cuts; name one by layer, by block (what its layers' names begin with), or by depth (0.8)"
-    )
+    hint = "name one by layer, by block (what its layers' names begin with), or by depth (0.8)"
+    print(f"{len(cuts.cuts(model))} cuts; {hint}")
 
 
 def layers(model: keras.Model) -> Iterator[tuple[str, ...]]:
