@@ -14,7 +14,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tf2onnx import tf_loader
 from tf2onnx.tfonnx import process_tf_graph
 
-from tasks.common import converters, cuts, graphs, layouts, passes
+from tasks.common import converters, cuts, graphs, layouts, normalising, passes
 
 # Elements of a kernel from which on it does not pass through TensorFlow, which folds what normalizes into vectors.
 LARGE = 1024
@@ -37,6 +37,7 @@ def base_graph(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.Mo
 
     specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
     converted = _converted(convertible, forward, specification)
+    normalising.into_weights(converted)
     model = graphs.joined(graphs.resizing(size), graphs.named(converted, "base", "resized", results))
     widths = [graphs.width(model, place) for place in range(len(results))]
     rows = [

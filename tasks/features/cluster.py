@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +14,8 @@ import pyarrow as pa
 from tasks.common.errors import GraftError
 from tasks.common.progress import say, track
 from tasks.features import computing, connecting, worker
-from tasks.features.computing import Setting
+from tasks.features.computing import Means, Setting
 from tasks.features.engine import Item
-from tasks.features.store import Store
 from tasks.features.worker import Job, Outcome, Shard, Terms
 
 RETRIES = 3
@@ -33,26 +31,18 @@ def where(cluster: str | None) -> str | None:
     return cluster or os.environ.get("GRAFT_CLUSTER") or None
 
 
-def compute(
-    address: str,
-    work: Sequence[Item],
-    root: Path,
-    setting: Setting,
-    store: Store,
-    batch_size: int,
-    threads: int | None,
-    label: str,
-) -> dict[str, str]:
+def compute(address: str, work: Sequence[Item], setting: Setting, means: Means) -> dict[str, str]:
     """Do what `computing.compute` does on the cluster at `address`; `local` is one of processes on this machine.
 
-    `threads` counts the processes of a local cluster; elsewhere each worker brings its own number. Raises GraftError.
+    `means.threads` counts the processes of a local cluster; elsewhere each worker brings its own number. Raises
+    GraftError.
     """
     refused: set[str] = set()
-    with connecting.connected(address, threads) as client, _terms(root.absolute(), setting, store) as terms:
+    with connecting.connected(address, means.threads) as client, _terms(setting, means) as terms:
         _check(client, address, terms)
-        outcomes = _outcomes(client, address, Job(setting, terms, batch_size), work)
+        outcomes = _outcomes(client, address, Job(setting, terms, means.batch_size), work)
         marked = time.monotonic()
-        for outcome in track(outcomes, len(work), label, size=len):
+        for outcome in track(outcomes, len(work), means.label, size=len):
             refused |= outcome.refused
             if time.monotonic() - marked > SECONDS_A_MARK:
                 _put_mark(terms)
@@ -60,22 +50,22 @@ def compute(
     if not refused:
         return {}
     # A worker's copy of the images may be behind: what counts is whether this machine can use them.
-    say(f"{label}: {len(refused):,} images that workers could not use are tried here")
-    again = [item for item in work if item.path in refused]
-    return computing.compute(again, root, setting, store, batch_size, threads, label)
+    say(f"{means.label}: {len(refused):,} images that workers could not use are tried here")
+    return computing.compute([item for item in work if item.path in refused], setting, means)
 
 
 @contextmanager
-def _terms(root: Path, setting: Setting, store: Store) -> Iterator[Terms]:
+def _terms(setting: Setting, means: Means) -> Iterator[Terms]:
     """Yield what workers must meet, while there is a mark in the store by which they know it; raises GraftError."""
     mark = f".mark.{secrets.token_hex(8)}.tmp"
-    terms = Terms(setting.runtime, worker.versions(setting.runtime), root, store, setting.plain[0].id, mark)
+    root, versions = means.root.absolute(), worker.versions(setting.runtime)
+    terms = Terms(setting.runtime, versions, root, means.store, setting.plain[0].id, mark)
     _put_mark(terms)
     try:
         yield terms
     finally:
         with suppress(GraftError):  # a store may let nobody delete; `graft store prune` takes away what stays
-            store.place.delete(terms.folder, mark)
+            means.store.place.delete(terms.folder, mark)
 
 
 def _put_mark(terms: Terms) -> None:

@@ -137,26 +137,33 @@ class Work(Sequence[Item]):
         ]
 
 
-def compute(
-    work: Sequence[Item],
-    root: Path,
-    setting: Setting,
-    store: Store,
-    batch_size: int,
-    threads: int | None,
-    label: str,
-) -> dict[str, str]:
+class Means(NamedTuple):
+    """What a run computes with: the images' folder, the store, images a pass, threads (None: one a core).
+
+    `label` stands before what the run tells.
+    """
+
+    root: Path
+    store: Store
+    batch_size: int
+    threads: int | None
+    label: str
+
+
+def compute(work: Sequence[Item], setting: Setting, means: Means) -> dict[str, str]:
     """Compute the vectors of `work` and write them into the store, a segment at a time; return what was refused.
 
     What was written stays when the process ends early: at most one segment of work is lost.
     """
-    workers = threads or cores()
-    batches = fill(engine(root, setting, workers), work, setting, store, batch_size, workers)
+    workers = means.threads or cores()
+    made = engine(means.root, setting, workers)
     refused: dict[str, str] = {}
-    for batch in track(batches, len(work), label, size=len):
+    for batch in track(
+        fill(made, work, setting, means.store, means.batch_size, workers), len(work), means.label, size=len
+    ):
         refused |= batch.refused
     for path, reason in refused.items():
-        say(f"{label}: {path} is set aside: {reason}")
+        say(f"{means.label}: {path} is set aside: {reason}")
     return refused
 
 

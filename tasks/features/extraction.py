@@ -13,7 +13,7 @@ from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
 from tasks.features import assembly, cluster, computing
 from tasks.features.assembly import Part
-from tasks.features.computing import Work
+from tasks.features.computing import Means, Work
 from tasks.features.plan import Places, Wanted, wanted
 from tasks.features.store import Store
 
@@ -27,6 +27,7 @@ def extract(
     Raises GraftError when there is no room for the result.
     """
     need, store = wanted(manifest, params.views), Store(computing.where(params.store))
+    means = Means(images, store, params.batch_size, params.threads, "features")
     parts = _parts(need, backbone, params, augmentation)
     width = sum(tap.width for tap in parts[0].setting.taps)
     _announce(len(need), width, out)
@@ -34,13 +35,12 @@ def extract(
     for part in parts:
         lacking = computing.missing(store, part.setting, need, part.places)
         say(f"features: {len(part.places):,} vectors wanted, {len(part.places) - len(lacking):,} in the store")
-        refused |= _fill(part, lacking, need, images, store, params)
+        refused |= _fill(part, lacking, need, means, params.cluster)
 
     def repair(part: Part, lost: Places) -> None:
         say(f"features: {len(lost):,} vectors were lost from the store and are computed again")
         # Few, and here: not worth a cluster.
-        work = Work(need, lost)
-        if gone := computing.compute(work, images, part.setting, store, params.batch_size, params.threads, "features"):
+        if gone := computing.compute(Work(need, lost), part.setting, means):
             message = f"{len(gone):,} images changed while the stage ran. Run it again."
             raise GraftError(message)
 
@@ -75,14 +75,14 @@ def _parts(need: Wanted, backbone: Path, params: Features, augmentation: Augment
     return [Part(np.flatnonzero(train), trained), Part(np.flatnonzero(~train), served)]
 
 
-def _fill(part: Part, places: Places, need: Wanted, images: Path, store: Store, params: Features) -> dict[str, str]:
-    """Compute the vectors at these places into the store; return what was refused."""
+def _fill(part: Part, places: Places, need: Wanted, means: Means, name: str | None) -> dict[str, str]:
+    """Compute the vectors at these places into the store, on the cluster of that name; return what was refused."""
     if not len(places):
         return {}
-    rest = (Work(need, places), images, part.setting, store, params.batch_size, params.threads, "features")
-    if address := cluster.where(params.cluster):
-        return cluster.compute(address, *rest)
-    return computing.compute(*rest)
+    work = Work(need, places)
+    if address := cluster.where(name):
+        return cluster.compute(address, work, part.setting, means)
+    return computing.compute(work, part.setting, means)
 
 
 def _announce(count: int, width: int, out: Path) -> None:
