@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import onnx
-from onnx import TensorProto, compose, helper
+from onnx import TensorProto, compose, helper, numpy_helper
 from onnx.utils import Extractor
 
 from tasks.common.files import atomic
@@ -125,7 +125,13 @@ def part(model: onnx.ModelProto, source: str, result: str | Sequence[str]) -> on
 
 def digest(model: onnx.ModelProto, source: str, result: str) -> str:
     """Return the SHA-256, in hex, of what computes one tensor of `model` from another, whatever they are called."""
-    alone = named(part(model, source, result), "part", "source", ["result"])
+    alone = part(model, source, result)
+    # Weights count by their own SHA-256: a large network's would be copied at each step from here on.
+    for tensor in alone.graph.initializer:
+        content = sha256(numpy_helper.to_array(tensor).tobytes()).digest()
+        kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, raw_data=content)
+        tensor.CopyFrom(kept)
+    alone = named(alone, "part", "source", ["result"])
     return sha256(alone.SerializeToString(deterministic=True)).hexdigest()
 
 
