@@ -2,10 +2,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas import TaskRun
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.logging.handlers import APILogHandler
 
@@ -119,15 +121,21 @@ def test_a_defect_of_a_stage_keeps_its_traceback(workspace: Path, monkeypatch: p
     assert "KeyError: 'no such key'" in caught.value.trace
 
 
+def ended_tasks(run: UUID) -> list[TaskRun]:
+    """Return the tasks of a flow run, of which the server may hear a moment after the run has ended."""
+    with get_client(sync_client=True) as client:
+        while True:
+            found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+            if len(found) == len(STAGES) and all(task.state and task.state.is_final() for task in found):
+                return found
+
+
 def test_a_run_logs_its_stages_output_and_its_tasks_end_in_states_that_say_what_happened(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace)
     runs = [module.train(return_state=True).state_details.flow_run_id for _ in range(2)]
-    with get_client(sync_client=True) as client:
-        tasks = [
-            client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))) for run in runs if run
-        ]
+    tasks = [ended_tasks(run) for run in runs if run]
     assert [sorted((task.name, task.state_name) for task in one) for one in tasks] == [
         sorted((stage, "Completed") for stage in STAGES),
         sorted((stage, "Up to date") for stage in STAGES),
