@@ -39,7 +39,7 @@ lint: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev --all-extras pyproject.toml -o requirements.lock
 
-# About half an hour; run nothing beside it. Renews benchmarks/RESULTS.md and the table of docs/backbones.md.
+# About three quarters of an hour; run nothing beside it. Renews benchmarks/RESULTS.md and the table of docs/backbones.md.
 bench: setup
 	$(BIN)/python -m benchmarks.chain
 	$(BIN)/python -m benchmarks.features
