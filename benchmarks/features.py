@@ -241,16 +241,8 @@ def main(names: Sequence[str]) -> None:
         if not names or "speeds" in names:
             runs, rows = zip(*speeds(scratch), strict=True)
             columns = (
-                *(
-                    "network",
-                    "runtime",
-                    "precision",
-                    "images/s",
-                    "ratio to Keras",
-                    "asked for",
-                    "to Keras without its wait",
-                ),
-                *("decode+resize alone", "forward alone", "of both added"),
+                *("network", "runtime", "precision", "images/s", "ratio to Keras", "asked for"),
+                *("to Keras without its wait", "decode+resize alone", "forward alone", "of both added"),
             )
             results.renew("Extraction: files to vectors", columns, chain.from_iterable(rows), PACKAGES)
             columns = ("network", "seconds", "of these, waiting", "images/s", "images/s without the wait")

@@ -73,7 +73,7 @@ def _made(node: onnx.NodeProto, values: Sequence[_Channels | Array | None]) -> _
 def _calculated(channels: _Channels, kind: str, constant: Array) -> _Channels | None:
     """Return the channels after an operation with a constant; None where it differs from pixel to pixel."""
     count = len(channels.source)
-    if constant.size not in {1, count} or constant.shape[-1:] not in {(), (1,), (count,)}:
+    if constant.size != 1 and (constant.size, constant.shape[-1]) != (count, count):
         return None
     number = np.broadcast_to(constant.astype(np.float64).ravel(), count)
     source, scale, shift = channels

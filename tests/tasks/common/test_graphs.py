@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,43 @@ def test_an_invalid_model_is_not_written(tmp_path: Path) -> None:
 
 def test_the_width_is_the_last_dimension_of_the_output() -> None:
     assert graphs.width(whole()) == 4
+
+
+def test_a_digest_minds_neither_names_nor_orders_nor_how_weights_are_stored() -> None:
+    base = whole()
+    loose = onnx.ModelProto()
+    loose.CopyFrom(base)
+    for tensor in loose.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        tensor.CopyFrom(helper.make_tensor(tensor.name, tensor.data_type, values.shape, values.ravel().tolist()))
+    shuffled = small_base(8, random.Random(1))  # noqa: S311  for order, not for secrets
+    renamed = graphs.joined(graphs.resizing(8), graphs.named(shuffled, "b", "resized", ["y"]))
+    expected = graphs.digest(base, "resized", "features")
+    assert graphs.digest(loose, "resized", "features") == graphs.digest(renamed, "resized", "y") == expected
+
+
+def reshaped(model: onnx.ModelProto) -> None:
+    weights = model.graph.initializer[-1]
+    weights.dims[:] = reversed(weights.dims)
+
+
+def retyped(model: onnx.ModelProto) -> None:
+    model.graph.initializer[-1].data_type = TensorProto.INT32
+
+
+def reweighted(model: onnx.ModelProto) -> None:
+    weights = model.graph.initializer[-1]
+    values = numpy_helper.to_array(weights).copy()
+    values.flat[-1] = np.nextafter(values.flat[-1], 2, dtype=np.float32)
+    weights.CopyFrom(numpy_helper.from_array(values, weights.name))
+
+
+def turned(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].op_type = "Add"
+
+
+@pytest.mark.parametrize("change", [reshaped, retyped, reweighted, turned])
+def test_a_digest_tells_all_that_computes_apart(change: Callable[[onnx.ModelProto], None]) -> None:
+    base, other = whole(), whole()
+    change(other)
+    assert graphs.digest(other, "resized", "features") != graphs.digest(base, "resized", "features")
