@@ -47,4 +47,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.backbones
 
 starter: setup
-	$(BIN)/python -m tasks.backbone.starter
+	$(BIN)/python -m starter

@@ -33,8 +33,8 @@ COLUMNS = (
 )
 ONE = """
 import json, resource, sys
-from tasks.backbone import speeds
-from tasks.backbone.measuring import measure
+from tasks.backbone.catalogue import speeds
+from tasks.backbone.catalogue.measurement import measure
 from tasks.backbone.registry import architecture
 found = measure(architecture(sys.argv[1]))
 speeds.save(sys.argv[1], found.images_per_second)

@@ -27,13 +27,14 @@ import numpy as np
 import onnx
 
 from benchmarks import photos, results
-from tasks.common import graphs, params
-from tasks.common.parallel import cores
-from tasks.common.sessions import Session
-from tasks.features import computing
-from tasks.features.engine import Engine
-from tasks.features.plan import wanted
+from tasks.common import params
+from tasks.common.threads import available_cores
+from tasks.features import recipe
+from tasks.features.extractor import Engine
+from tasks.features.request import wanted
 from tasks.features.runtimes import load
+from tasks.onnx import graphs
+from tasks.onnx.sessions import Session
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]
@@ -67,7 +68,7 @@ GRAFT = """
 import json, sys, time
 from pathlib import Path
 from benchmarks.features import settings
-from tasks.features.extraction import extract
+from tasks.features.stage import extract
 
 folder, backbone, runtime, precision, store = sys.argv[1:]
 section, views = settings(runtime, precision, store)
@@ -81,7 +82,7 @@ print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.R
 BACKBONE = """
 import sys
 from pathlib import Path
-from tasks.backbone.making import make
+from tasks.backbone.stage import make
 from tasks.common import params
 section = params.load(Path("params.yaml")).backbone
 name, weights, out = sys.argv[1:]
@@ -112,9 +113,9 @@ def rate(work: Callable[[], int]) -> float:
     work()
     counts: list[int] = []
     start = time.perf_counter()
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         while time.perf_counter() - start < SECONDS:
-            counts += pool.map(lambda _: work(), range(4 * cores()))
+            counts += pool.map(lambda _: work(), range(4 * available_cores()))
     return sum(counts) / (time.perf_counter() - start)
 
 
@@ -122,13 +123,13 @@ def ceilings(folder: Path, backbone: Path, runtime: str, precision: str) -> tupl
     """Return images a second of decoding and resizing alone, and of the forward pass alone."""
     model = onnx.load(backbone)
     section, views = settings(runtime, precision, str(folder / "unused"))
-    part = computing.setting(model, computing.views(views), section.runtime, section.precision)
+    part = recipe.setting(model, recipe.views(views), section.runtime, section.precision)
     stored = onnx.load_from_string(part.model)
     size = section.batch_size
-    forward = load(stored, [tap.tensor for tap in part.taps], part.runtime, part.precision, cores())
-    resize = Session(graphs.part(stored, "image", "resized"), threads=1)
+    forward = load(stored, [tap.tensor for tap in part.taps], part.runtime, part.precision, available_cores())
+    resize = Session(graphs.extract(stored, "image", "resized"), threads=1)
     need = wanted(folder / "accepted.parquet", 1)
-    items = computing.Work(need, np.arange(len(need)))
+    items = recipe.Work(need, np.arange(len(need)))
     engine = Engine(folder / "images", resize, lambda batch: [np.zeros((len(batch), 1), np.float32)], part.augmentation)
     side = json.loads(graphs.metadata(model)["backbone"])["input_size"]
     batch = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), dtype=np.uint8)
@@ -138,7 +139,7 @@ def ceilings(folder: Path, backbone: Path, runtime: str, precision: str) -> tupl
         return size
 
     start = time.perf_counter()
-    done = sum(len(one) for one in engine.run(items, size, cores()))
+    done = sum(len(one) for one in engine.run(items, size, available_cores()))
     return done / (time.perf_counter() - start), rate(run_forward)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from tasks.common.parallel import cores
+from tasks.common.threads import available_cores
 
 CLASSES = 4
 WIDTH, HEIGHT = 500, 375
@@ -40,7 +40,7 @@ def write(root: Path, count: int, first: int = 0) -> list[str]:
         picture.save(root / path, quality=int(random.integers(75, 96)))
         return path
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(one, range(first, first + count)))
 
 

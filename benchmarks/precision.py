@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import results
 from tasks.common import params
-from tasks.common.sessions import Session
+from tasks.onnx.sessions import Session
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 5
@@ -34,7 +34,7 @@ HEAD = """
 import sys
 from pathlib import Path
 from tasks.common import params
-from tasks.head.making import make
+from tasks.head.stage import make
 section = params.load(Path("params.yaml")).head
 for seed in range(int(sys.argv[1])):
     make(Path("features.parquet"), Path(f"head{seed}"), section.model_copy(update={"seed": seed}))

@@ -83,7 +83,7 @@ def backbones(context: typer.Context) -> None:
 @app.command(context_settings=PASSED_ON, add_help_option=False)
 def store(context: typer.Context) -> None:
     """Show what the feature store holds; prune it: see `graft store --help`."""
-    _pass_on("tasks.features.upkeep", context)
+    _pass_on("tasks.features.store", context)
 
 
 def _pass_on(door: str, context: typer.Context) -> NoReturn:

@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 
 from tasks.common import params
 from tasks.common.errors import ParamsError
-from tasks.common.files import atomic
+from tasks.common.files import atomic_file
 
 
 def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
@@ -34,7 +34,7 @@ def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
     written = StringIO()
     yaml.dump(document, written)
     params.check(YAML(typ="safe", pure=True).load(written.getvalue()), path)
-    with atomic(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(written.getvalue(), encoding="utf-8")
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from tasks.common.errors import GraftError
 
 
-def cache_root() -> Path:
+def cache_folder() -> Path:
     """Return where what can be had again is kept across runs: GRAFT_CACHE, or `graft` in the user's cache folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("GRAFT_CACHE") or Path(home) / "graft")
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it on success, remove it on any failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,13 +1,13 @@
 """Door of the `dataset` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths
-from tasks.dataset.manifest import make
+from tasks.common.command import parse_paths, run_command
+from tasks.dataset.stage import make
 
 
 def main() -> None:
     """Scan --images into the manifest --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "dataset",
         "Scan a folder of class folders: decode, hash, split.",
         images="folder of class folders",
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    open_door("dataset", main)
+    run_command("dataset", main)

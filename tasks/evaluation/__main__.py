@@ -1,13 +1,13 @@
 """Door of the `evaluation` stage."""
 
 from tasks.common import params
-from tasks.common.door import ACCEPTED, IMAGES, open_door, paths
-from tasks.evaluation.testing import evaluate
+from tasks.common.command import ACCEPTED, IMAGES, parse_paths, run_command
+from tasks.evaluation.stage import evaluate
 
 
 def main() -> None:
     """Write predictions, metrics and plots into --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "evaluation",
         "Run the exported file over the test images.",
         images=IMAGES,
@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    open_door("evaluation", main)
+    run_command("evaluation", main)

@@ -1,13 +1,13 @@
 """Door of the `export` stage."""
 
 from tasks.common import params
-from tasks.common.door import IMAGES, open_door, paths
-from tasks.export.joining import export
+from tasks.common.command import IMAGES, parse_paths, run_command
+from tasks.export.stage import export
 
 
 def main() -> None:
     """Write the served file to --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "export",
         "Join preprocessing, base and head into one ONNX file and check it.",
         images=IMAGES,
@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    open_door("export", main)
+    run_command("export", main)

@@ -1,13 +1,13 @@
 """Door of the `features` stage."""
 
 from tasks.common import params
-from tasks.common.door import ACCEPTED, IMAGES, open_door, paths
-from tasks.features.extraction import extract
+from tasks.common.command import ACCEPTED, IMAGES, parse_paths, run_command
+from tasks.features.stage import extract
 
 
 def main() -> None:
     """Write a feature vector of every accepted image to --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "features",
         "Run the frozen base once over every accepted image.",
         images=IMAGES,
@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    open_door("features", main)
+    run_command("features", main)

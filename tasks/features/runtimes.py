@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from tasks.common import graphs
 from tasks.common.errors import GraftError
-from tasks.common.sessions import Array, options
+from tasks.onnx import graphs
+from tasks.onnx.sessions import Array, session_options
 
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["float32", "bf16", "int8"]
@@ -43,7 +43,7 @@ def load(
 
     Raises GraftError when this processor cannot do it.
     """
-    part = graphs.part(model, "resized", tensors)
+    part = graphs.extract(model, "resized", tensors)
     if runtime == "onnxruntime":
         return _OnnxRuntime(part, tensors)
     return _OpenVino(part, precision, threads)
@@ -53,7 +53,7 @@ class _OnnxRuntime:
     def __init__(self, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
         # One thread a pass and a pass for each core: nothing waits at the end of a layer.
         self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options(threads=1), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), session_options(threads=1), providers=["CPUExecutionProvider"]
         )
         self._tensors = list(tensors)
 

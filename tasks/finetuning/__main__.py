@@ -3,13 +3,13 @@
 import shutil
 
 from tasks.common import params
-from tasks.common.door import ACCEPTED, IMAGES, open_door, paths, quietly
+from tasks.common.command import ACCEPTED, IMAGES, parse_paths, quiet_imports, run_command
 from tasks.common.files import atomic_folder, require
 
 
 def main() -> None:
     """Write the tuned base and head into --out, or the head as it is when fine-tuning is off."""
-    chosen = paths(
+    chosen = parse_paths(
         "finetuning",
         "Unfreeze the top of the base and train on; switched off, pass the head on.",
         images=IMAGES,
@@ -21,8 +21,8 @@ def main() -> None:
     section = params.load(chosen.params).finetuning
     if section.enabled:
         # TensorFlow is imported only where it is used: switched off, this stage takes no time.
-        with quietly():
-            from tasks.finetuning.tuning import tune
+        with quiet_imports():
+            from tasks.finetuning.stage import tune
 
         tune(chosen.images, chosen.accepted, chosen.backbone, chosen.head, chosen.out, section)
     else:
@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    open_door("finetuning", main)
+    run_command("finetuning", main)

@@ -1,22 +1,22 @@
 """Door of the `head` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths, quietly
+from tasks.common.command import parse_paths, quiet_imports, run_command
 
 
 def main() -> None:
     """Train the head on --features and write it into --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "head", "Train the dense classifier on the features.", features="features (.parquet)", out="folder to write"
     )
     section = params.load(chosen.params).head
 
     # TensorFlow takes seconds to import: wrong params are told before.
-    with quietly():
-        from tasks.head.making import make
+    with quiet_imports():
+        from tasks.head.stage import make
 
     make(chosen.features, chosen.out, section)
 
 
 if __name__ == "__main__":
-    open_door("head", main)
+    run_command("head", main)

@@ -1,12 +1,12 @@
 """Door of the `validation` stage."""
 
 from tasks.common import params
-from tasks.common.door import open_door, paths, quietly
+from tasks.common.command import parse_paths, quiet_imports, run_command
 
 
 def main() -> None:
     """Judge --manifest; write results, Data Docs, accepted images and quarantine into --out."""
-    chosen = paths(
+    chosen = parse_paths(
         "validation",
         "Judge the manifest and set aside what cannot be used.",
         manifest="manifest (.parquet)",
@@ -15,11 +15,11 @@ def main() -> None:
     section = params.load(chosen.params).validation
 
     # Great Expectations takes seconds to import: wrong params are told before.
-    with quietly():
-        from tasks.validation.judging import judge
+    with quiet_imports():
+        from tasks.validation.stage import judge
 
     judge(chosen.manifest, chosen.out, section)
 
 
 if __name__ == "__main__":
-    open_door("validation", main)
+    run_command("validation", main)

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from tasks.common import params
-from tasks.common.accepted import Accepted
 from tasks.common.params import Params
+from tasks.tables.accepted import Accepted
 
 ROOT = Path(__file__).parents[2]
 SPLITS = ("train", "train", "val", "test")
@@ -35,7 +35,7 @@ def settings() -> Params:
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
     """Make the committed starter base, once: importing TensorFlow and converting takes seconds."""
-    from tasks.backbone.making import make
+    from tasks.backbone.stage import make
 
     folder = tmp_path_factory.mktemp("base") / "backbone"
     make(settings.backbone, None, folder)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.backbone.making import make
-from tasks.features import computing
+from tasks.backbone.stage import make
+from tasks.features import recipe
 from tests.integration.cluster.machines import SETTINGS, Gate, Machines, Run
 from tests.tasks.conftest import write_accepted, write_photos
 
@@ -40,7 +40,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, backbone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(computing, "SEGMENT_ROWS", 2)
+    monkeypatch.setattr(recipe, "SEGMENT_ROWS", 2)
     monkeypatch.delenv("GRAFT_CLUSTER", raising=False)
     found = Run(tmp_path, backbone, capsys)
     found.rows = write_photos(tmp_path / "photos", 8)

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from tasks.common import params
-from tasks.common.accepted import Accepted
 from tasks.common.errors import GraftError
-from tasks.features.extraction import extract
+from tasks.features.stage import extract
+from tasks.tables.accepted import Accepted
 from tests.tasks.conftest import ROOT
 
 # Each process finds its own working folder there.

@@ -15,7 +15,7 @@ import distributed
 import psutil
 import pytest
 
-from tasks.features import connecting
+from tasks.features.cluster.shards import connection
 from tests.integration.cluster.machines import Gate, Machines, Run, error
 from tests.tasks.conftest import ROOT
 
@@ -34,14 +34,14 @@ def test_a_scheduler_that_is_gone_before_the_first_shard_is_told_in_one_line(
 ) -> None:
     address = machines.scheduler()
     machines.worker(address)
-    real = connecting.wait_for_workers
+    real = connection.wait_for_workers
 
     def wait_for_workers(*arguments: Any) -> None:
         real(*arguments)
         machines.all[0].kill()
         machines.all[0].wait()
 
-    monkeypatch.setattr(connecting, "wait_for_workers", wait_for_workers)
+    monkeypatch.setattr(connection, "wait_for_workers", wait_for_workers)
     assert error(lambda: run("cluster", address)) == (
         f"the connection to the Dask scheduler at {address} was lost. "
         "Run the stage again when it is back: what was computed is kept."
@@ -58,7 +58,7 @@ def test_certificates_that_are_not_there_are_told(run: Run) -> None:
 
 @pytest.mark.parametrize("what", ["nothing", "no host", "something silent", "something else"])
 def test_a_scheduler_that_does_not_answer_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    monkeypatch.setattr(connecting, "SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr(connection, "SECONDS_TO_CONNECT", 0.5)
     with socket.socket() as listening, ThreadPoolExecutor(1) as pool:
         listening.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
@@ -95,7 +95,7 @@ def test_what_is_no_address_is_told(run: Run, address: str, why: str, encrypted:
 def test_a_scheduler_without_workers_is_waited_for_a_while(
     run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(connecting, "SECONDS_FOR_WORKERS", 0.2)
+    monkeypatch.setattr(connection, "SECONDS_FOR_WORKERS", 0.2)
     address = machines.scheduler()
     assert error(lambda: run("cluster", address)) == (
         f"the Dask scheduler at {address} has no workers. Start some with `dask worker {address}`."
@@ -108,7 +108,7 @@ def test_a_scheduler_without_workers_is_waited_for_a_while(
 def test_a_run_whose_workers_are_all_gone_ends(
     run: Run, machines: Machines, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "SECONDS_FOR_WORKERS", 0.2)
+    monkeypatch.setattr(connection, "SECONDS_FOR_WORKERS", 0.2)
     address = machines.scheduler()
     machines.worker(address)
     going = run.behind("cluster", address)

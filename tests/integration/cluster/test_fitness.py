@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.features import worker
+from tasks.features.cluster.shards import worker
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run, error
 from tests.tasks.conftest import ROOT
 

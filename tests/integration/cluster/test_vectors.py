@@ -16,8 +16,9 @@ from PIL import Image
 from pyarrow import fs
 
 from tasks.common.errors import GraftError
-from tasks.features import cluster, computing
-from tasks.features.place import Place
+from tasks.features import recipe
+from tasks.features.cluster.shards import shards
+from tasks.features.store.location import Location
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run
 from tests.tasks.conftest import noise, write_accepted
 
@@ -110,13 +111,13 @@ def test_a_worker_makes_the_session_once_for_all_its_threads_and_shards(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    real = computing.engine
+    real = recipe.engine
 
-    def engine(root: Path, setting: computing.Setting, threads: int) -> object:
+    def engine(root: Path, setting: recipe.Setting, threads: int) -> object:
         made.append(threads)
         return real(root, setting, threads)
 
-    monkeypatch.setattr(computing, "engine", engine)
+    monkeypatch.setattr(recipe, "engine", engine)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
     ) as found:
@@ -129,13 +130,13 @@ def test_a_worker_makes_the_session_once_for_all_its_threads_and_shards(
 
 def test_the_environment_names_the_cluster_where_the_params_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRAFT_CLUSTER", raising=False)
-    assert cluster.where(None) is None
-    assert cluster.where("local") == "local"
+    assert shards.where(None) is None
+    assert shards.where("local") == "local"
     monkeypatch.setenv("GRAFT_CLUSTER", "tcp://dask:8786")
-    assert cluster.where(None) == "tcp://dask:8786"
-    assert cluster.where("local") == "local"
+    assert shards.where(None) == "tcp://dask:8786"
+    assert shards.where("local") == "local"
     monkeypatch.setenv("GRAFT_CLUSTER", "")
-    assert cluster.where(None) is None
+    assert shards.where(None) is None
 
 
 def test_an_image_that_cannot_be_used_is_set_aside_as_on_one_machine(run: Run, two_workers: str) -> None:
@@ -177,15 +178,15 @@ def test_the_mark_in_the_store_is_renewed_while_the_run_goes_on(
     run: Run, two_workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks: list[str] = []
-    real = Place.put
+    real = Location.put
 
-    def put(self: Place, folder: str, name: str, content: pa.Buffer) -> None:
+    def put(self: Location, folder: str, name: str, content: pa.Buffer) -> None:
         if name.startswith(".mark."):
             marks.append(name)
         real(self, folder, name, content)
 
-    monkeypatch.setattr(Place, "put", put)
-    monkeypatch.setattr(cluster, "SECONDS_A_MARK", 0)
+    monkeypatch.setattr(Location, "put", put)
+    monkeypatch.setattr(shards, "SECONDS_A_MARK", 0)
     run("cluster", two_workers)
     assert len(marks) == 1 + len(run.rows) // 2
     assert len(set(marks)) == 1
@@ -197,7 +198,7 @@ def test_a_store_that_lets_nobody_delete_is_filled_too(run: Run, monkeypatch: py
         message = "the bucket grants no deleting"
         raise GraftError(message)
 
-    monkeypatch.setattr(Place, "delete", refuse)
+    monkeypatch.setattr(Location, "delete", refuse)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as found:

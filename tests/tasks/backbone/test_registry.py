@@ -10,15 +10,7 @@ import keras
 import pytest
 from keras.src.utils import file_utils
 
-from tasks.backbone.registry import (
-    CLASS_INDEX,
-    HOST,
-    Architecture,
-    architecture,
-    architectures,
-    imagenet_file,
-    sized,
-)
+from tasks.backbone.registry import CLASS_INDEX, HOST, Architecture, architecture, architectures, imagenet_file, sized
 from tasks.common.errors import GraftError
 
 LICENCES = {"Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "MIT"}

@@ -16,13 +16,13 @@ import onnx
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
-from tasks.backbone.building import build, season
-from tasks.backbone.making import make
+from tasks.backbone.construction import build, randomize_batch_norm
 from tasks.backbone.registry import Architecture, architectures, imagenet_file, sized
-from tasks.common import graphs
-from tasks.common.conversion import head_graph, reference
+from tasks.backbone.stage import make
 from tasks.common.params import Params
-from tasks.common.sessions import Session
+from tasks.networks.conversion.keras_to_onnx import convert_head, keras_forward
+from tasks.onnx import graphs
+from tasks.onnx.sessions import Session
 
 # Named in the issue that the project grew from; the others walk in `make test-all`.
 SEEDS = (
@@ -72,7 +72,7 @@ def trained(row: Architecture) -> keras.Model:
     """Build the network as for ImageNet's weights, with random ones that no new network has."""
     size, alpha = sized(row, None, None)
     model = build(row, size, alpha, seed=1, include_top=False, imagenet=True)
-    season(model, seed=2)
+    randomize_batch_norm(model, seed=2)
     return model
 
 
@@ -91,7 +91,7 @@ def publish(row: Architecture, model: keras.Model, host: Path, monkeypatch: pyte
 
 def vectors(model: keras.Model, row: Architecture, pooling: str, pictures: list[np.ndarray]) -> list[np.ndarray]:
     """Return what Keras makes of each batch."""
-    run = reference(model, row.input_size, row.mode, pooling)
+    run = keras_forward(model, row.input_size, row.mode, pooling)
     return [found for batch in pictures for found in run(batch)]
 
 
@@ -129,11 +129,11 @@ def test_an_architecture_walks_from_published_weights_to_an_exported_file_that_e
     head = keras.Sequential(
         [keras.Input((row.width,)), keras.layers.Dense(CLASSES, "softmax", kernel_initializer="random_normal")]
     )
-    resize = Session(graphs.resizing(row.input_size), threads=1)
+    resize = Session(graphs.resize_graph(row.input_size), threads=1)
     random = np.random.default_rng(4)
     pictures = [random.integers(0, 256, (count, 61, 87, 3), dtype=np.uint8) for count in BATCHES]
     expected = vectors(model, row, params.pooling, [resize(batch) for batch in pictures])
     for found, vector in zip(outputs(graph, pictures), expected, strict=True):
         assert error(found, vector) <= TOLERANCE
-    for found, vector in zip(outputs(graphs.joined(graph, head_graph(head)), pictures), expected, strict=True):
+    for found, vector in zip(outputs(graphs.join(graph, convert_head(head)), pictures), expected, strict=True):
         assert error(found, np.asarray(head(vector))) <= TOLERANCE

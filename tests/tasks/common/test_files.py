@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from tasks.common.errors import GraftError
-from tasks.common.files import atomic, atomic_folder, require
+from tasks.common.files import atomic_file, atomic_folder, require
 
 
 def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.txt"
-    with atomic(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.parent == path.parent
@@ -26,7 +26,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(
     path.write_text("old")
 
     def write() -> None:
-        with atomic(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_text("half of the n")
             raise error
 
@@ -37,7 +37,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_failure_before_anything_was_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "a.txt"):
+    with pytest.raises(KeyboardInterrupt), atomic_file(tmp_path / "a.txt"):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tasks.features.segments import encode
-from tasks.features.spaces import Digests, Keys, Label, Space, Vectors, Views
 from tasks.features.store import Store
+from tasks.features.store.collection import Collection, Description, Digests, Keys, Vectors, Views
+from tasks.features.store.segment import encode
 
 ROOT = Path(__file__).parents[3]  # not from conftest: it imports what takes a writer's process a second
-SPACE = Space("1" * 64, "2" * 64, "", "onnxruntime 1.32.0", "float32", 5)
-LABEL = Label("mobilenet", "conv_pw_13_relu")
+SPACE = Collection("1" * 64, "2" * 64, "", "onnxruntime 1.32.0", "float32", 5)
+LABEL = Description("mobilenet", "conv_pw_13_relu")
 
 
 def keys(count: int, seed: int = 0) -> Keys:
@@ -27,20 +27,20 @@ def truth(images: Digests, views: Views, width: int = SPACE.width) -> Vectors:
     return (images[:, np.arange(width) % 32] + 1000.0 * views[:, None] + 0.1).astype(np.float32)
 
 
-def fill(store: Store, *segments: Keys, space: Space = SPACE, label: Label = LABEL) -> list[Path]:
+def fill(store: Store, *segments: Keys, space: Collection = SPACE, label: Description = LABEL) -> list[Path]:
     """Write a segment for each of those keys and return their files."""
     for one in segments:
         store.write(space, label, *one, truth(*one, space.width))
     return [Path(store.place.path(space.id, segment(one, space, label)[0])) for one in segments]
 
 
-def segment(one: Keys, space: Space = SPACE, label: Label = LABEL) -> tuple[str, bytes]:
+def segment(one: Keys, space: Collection = SPACE, label: Description = LABEL) -> tuple[str, bytes]:
     """Return the name and the bytes of the segment of those keys."""
     name, content = encode(space, label, one, truth(*one, space.width))
     return name, content.to_pybytes()
 
 
-def holds(store: Store, wanted: Keys, space: Space = SPACE) -> list[bool]:
+def holds(store: Store, wanted: Keys, space: Collection = SPACE) -> list[bool]:
     """Tell which keys the store holds, after reading them: each must come right or not at all."""
     index = store.index(space)
     before = index.missing(*wanted)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.common import training
 from tasks.common.params import Params
 from tasks.head.classifier import build
+from tasks.networks import training
 from tests.tasks.conftest import ROOT
 
 WIDTH = 6

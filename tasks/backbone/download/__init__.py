@@ -1,0 +1,1 @@
+"""Downloads of pretrained weights over HTTP into a checked cache."""

@@ -1,0 +1,59 @@
+"""Door of `graft store`: what the feature store holds, and making it smaller."""
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+
+from tasks.common import params
+from tasks.common.command import run_command
+from tasks.common.errors import GraftError
+from tasks.features.recipe import where
+from tasks.features.store import Store, usage
+
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Show the store, or prune it and say what went."""
+    chosen = _parser().parse_args()
+    place = chosen.store or where(params.load(PARAMS).features.store if PARAMS.exists() else None)
+    store = Store(place)
+    if chosen.command is None:
+        usage.show(store)
+        return
+    if chosen.older_than is None and chosen.keep is None:
+        message = "expected --older-than DAYS, --keep GB, or both; found neither, and pruned nothing."
+        raise GraftError(message)
+    pruned = usage.prune(
+        store,
+        None if chosen.older_than is None else timedelta(days=chosen.older_than),
+        None if chosen.keep is None else int(chosen.keep * 1e9),
+    )
+    print(f"removed {pruned.segments:,} segments, {pruned.bytes / 1e6:,.1f} MB, from {store.place.name}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graft store",
+        description="The feature store: what it holds, by backbone and tap. It can be deleted at any time; what is "
+        "needed is computed again.",
+    )
+    parser.add_argument("--store", help="folder or URI (default: features.store, GRAFT_STORE, or the user's cache)")
+    commands = parser.add_subparsers(dest="command", title="commands")
+    prune = commands.add_parser("prune", help="remove old segments", description="Remove segments, the oldest first.")
+    prune.add_argument("--older-than", type=number, metavar="DAYS", help="those written earlier than that")
+    prune.add_argument("--keep", type=number, metavar="GB", help="until the rest takes no more than that")
+    return parser
+
+
+def number(text: str) -> float:
+    """Read a number of at least 0 from the command line; argparse names this function where there is none."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        message = f"expected a number of at least 0, found {text}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+if __name__ == "__main__":
+    run_command("store", main)

@@ -1,0 +1,1 @@
+"""Image files: decoding, augmented views, and running a network over many of them."""

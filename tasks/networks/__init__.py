@@ -1,0 +1,1 @@
+"""Keras networks: cuts, weight files, training, conversion to ONNX."""

@@ -1,0 +1,145 @@
+"""From Keras to ONNX: the models that are trained become the graphs that are served."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+from keras.applications.imagenet_utils import preprocess_input
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tf2onnx import tf_loader
+from tf2onnx.tfonnx import process_tf_graph
+
+from tasks.networks import cuts
+from tasks.networks.conversion import channels_first, optimizer_passes, preprocessing, substitutions
+from tasks.onnx import graphs
+
+# Elements of a kernel from which on it does not pass through TensorFlow, which folds what normalizes into vectors.
+LARGE = 1024
+
+
+def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
+    """Return the graph from `image` (uint8, any size) over `resized` to `features`, float32 [N, D].
+
+    Each output of the base is a tap: its vector is a tensor that the graph's metadata names under `taps`, with the
+    layer that it comes from and its width; `features` is these vectors side by side. `mode` is keras.applications'
+    preprocessing (`caffe`, `tf`, `torch`, or `none` where the base holds its own), and is converted from Keras's own
+    function. BatchNorm runs in inference mode.
+    """
+    layers = cuts.tap_names(base)
+    results = ["features"] if len(layers) == 1 else [f"features/{name}" for name in layers]
+    convertible = substitutions.convertible(base)
+
+    def forward(resized: Any) -> list[Any]:
+        return tap_vectors(convertible, preprocess(resized, mode), pooling)
+
+    specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
+    converted = _converted(convertible, forward, specification)
+    preprocessing.fuse_preprocessing(converted)
+    model = graphs.join(graphs.resize_graph(size), graphs.canonical(converted, "base", "resized", results))
+    widths = [graphs.output_width(model, place) for place in range(len(results))]
+    rows = [
+        {"layer": layer, "tensor": tensor, "width": width}
+        for layer, tensor, width in zip(layers, results, widths, strict=True)
+    ]
+    if len(results) > 1:
+        model = graphs.concatenate_outputs(model, "features")
+    graphs.set_metadata(model, {"taps": json.dumps(rows)})
+    return model
+
+
+def convert_head(head: keras.Model) -> onnx.ModelProto:
+    """Return the graph from `features`, float32 [N, D], to `probabilities`, float32 [N, classes]."""
+    specification = tf.TensorSpec([None, head.input_shape[-1]], tf.float32, name="features")
+    converted = _converted(head, lambda x: [head(x, training=False)], specification)
+    return graphs.canonical(converted, "head", "features", ["probabilities"])
+
+
+def preprocess(resized: Any, mode: str) -> Any:
+    """Return uint8 pixels [N, S, S, 3] as the float32 values that the base was trained on."""
+    values = tf.cast(resized, tf.float32)
+    return values if mode == "none" else preprocess_input(values, data_format="channels_last", mode=mode)
+
+
+def keras_forward(base: keras.Model, size: int, mode: str, pooling: str) -> Callable[[Any], list[Any]]:
+    """Return Keras's own way from resized pictures, uint8 [N, S, S, 3], to the taps' vectors, float32 [N, D] each.
+
+    It runs as a graph, which lets go of each layer's maps when the next ones have read them: called directly, a network
+    keeps them all, 24 GB for EfficientNetB7.
+    """
+    forward = tf.function(
+        lambda resized: tap_vectors(base, preprocess(resized, mode), pooling),
+        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
+    )
+    return lambda resized: [np.asarray(one) for one in forward(tf.constant(resized))]
+
+
+def tap_vectors(base: keras.Model, values: Any, pooling: str) -> list[Any]:
+    """Return a vector [N, D] of each output of the base for its input `values`.
+
+    Maps [N, H, W, C] are pooled (`avg`, `max`) to [N, C], or with `none` flattened to [N, H * W * C]; vectors stay.
+    """
+    return [pool(output, pooling) for output in keras.tree.flatten(base(values, training=False))]
+
+
+def pool(output: Any, pooling: str) -> Any:
+    """Return one output of a base as a vector a picture; see `tapped`."""
+    if len(output.shape) == 2:  # noqa: PLR2004  [N, D]
+        return output
+    pool = {
+        "avg": keras.layers.GlobalAveragePooling2D,
+        "max": keras.layers.GlobalMaxPooling2D,
+        "none": keras.layers.Flatten,
+    }[pooling]
+    return pool()(output)
+
+
+def _converted(
+    model: keras.Model, forward: Callable[[Any], list[Any]], specification: tf.TensorSpec
+) -> onnx.ModelProto:
+    # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family. These are the steps
+    # of tf2onnx.convert.from_function, with our own `passes` at the end.
+    #
+    # TensorFlow copies each weight about 25 times on its way to a constant (8 GB for a network of 350 MB), so the large
+    # ones stay behind: the function takes them as arguments, and they join again as constants of tf2onnx.
+    large = {
+        f"weight_{place}": weight
+        for place, weight in enumerate(model.weights)
+        if len(weight.shape) > 1 and math.prod(weight.shape) > LARGE
+    }
+
+    def with_weights(x: Any, *arguments: Any) -> list[Any]:
+        with keras.StatelessScope(state_mapping=list(zip(large.values(), arguments, strict=True))):
+            return forward(x)
+
+    specifications = [tf.TensorSpec(weight.shape, weight.dtype, name=name) for name, weight in large.items()]
+    signature = [specification, *specifications]
+    function = tf.function(with_weights, input_signature=signature).get_concrete_function()
+    sources, ends = (
+        [tensor.name for tensor in tensors if tensor.dtype != tf.resource]
+        for tensors in (function.inputs, function.outputs)
+    )
+    frozen = tf_loader.from_function(function, sources, ends)
+    for node in frozen.node:
+        if node.name in large:
+            node.op = "Const"
+            shape = tf.TensorShape(large[node.name].shape).as_proto()
+            node.attr["value"].tensor.CopyFrom(TensorProto(dtype=node.attr["dtype"].type, tensor_shape=shape))
+            del node.attr["shape"]
+    values = {name: weight.numpy().tobytes() for name, weight in large.items()}
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen, name="")
+        converted = process_tf_graph(
+            graph,
+            opset=graphs.OPSET,
+            custom_op_handlers=dict(substitutions.HANDLERS),
+            custom_rewriter=substitutions.REWRITERS,
+            input_names=sources[:1],
+            output_names=ends,
+            const_node_values=values,
+        )
+    return channels_first.channels_first(optimizer_passes.optimized(converted).make_model("converted"))

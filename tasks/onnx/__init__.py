@@ -1,0 +1,1 @@
+"""ONNX graphs, sessions of ONNX Runtime, and quantization to int8."""

@@ -1,0 +1,1 @@
+"""Post-training quantization of a base to int8."""
