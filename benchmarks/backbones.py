@@ -2,28 +2,26 @@
 
     python -m benchmarks.backbones [NAME... | all]
 
-Each network runs in a process of its own, with random weights at its default size: neither figure depends on their
-values. Peak memory is that of the process, which measures parity and speed too. The relative error is the largest
-difference between ONNX Runtime and Keras over the largest value.
+Each network runs in a process of its own, with random weights at its default size, because neither figure depends on
+the values of the weights. Peak memory is that of the whole process, including the measurements of parity and speed. The
+relative error is the largest difference between ONNX Runtime and Keras over the largest value.
 """
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.results import processor
-from tasks.backbone.registry import Architecture, architectures
+from benchmarks.results import describe_machine
+from tasks.backbone.registry import Architecture, load_architectures
 
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PACKAGES = ["keras", "tensorflow", "tf2onnx", "onnxruntime"]
-FAMILIES = (
+DEFAULT_NAMES = (
     *("DenseNet121", "InceptionResNetV2", "InceptionV3", "MobileNet", "NASNetMobile", "ResNet50", "VGG16", "VGG19"),
     "Xception",
 )
@@ -31,63 +29,64 @@ COLUMNS = (
     *("name", "parameters", "input", "features", "preprocessing", "licence"),
     *("conversion", "peak memory", "error", "transposes", "images/s"),
 )
-ONE = """
+MEASURE_ONE = """
 import json, resource, sys
 from tasks.backbone.catalogue import speeds
 from tasks.backbone.catalogue.measurement import measure
-from tasks.backbone.registry import architecture
-found = measure(architecture(sys.argv[1]))
-speeds.save(sys.argv[1], found.images_per_second)
+from tasks.backbone.registry import find_architecture
+measurement = measure(find_architecture(sys.argv[1]))
+speeds.save(sys.argv[1], measurement.images_per_second)
 megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps(found._asdict() | {"megabytes": megabytes}))
+print(json.dumps(measurement._asdict() | {"megabytes": megabytes}))
 """
 
 
-def line(row: Architecture) -> str:
+def measure_line(architecture: Architecture) -> str:
     """Measure one network in a process of its own and return its line of the table."""
-    command = [sys.executable, "-c", ONE, row.name]
+    command = [sys.executable, "-c", MEASURE_ONE, architecture.name]
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    result = subprocess.run(
+        command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
+    measurement = json.loads(result.stdout.splitlines()[-1])
     cells = (
-        row.name,
-        f"{row.parameters / 1e6:,.1f} M",
-        row.input_size,
-        f"{row.width:,}",
-        row.mode,
-        row.licence,
-        f"{found['seconds']:.1f} s",
-        f"{found['megabytes'] / 1024:.1f} GB",
-        f"{found['error']:.0e}",
-        found["transposes"],
-        f"{found['images_per_second']:,.1f}",
+        architecture.name,
+        f"{architecture.parameters / 1e6:,.1f} M",
+        architecture.input_size,
+        f"{architecture.width:,}",
+        architecture.mode,
+        architecture.licence,
+        f"{measurement['seconds']:.1f} s",
+        f"{measurement['megabytes'] / 1024:.1f} GB",
+        f"{measurement['error']:.0e}",
+        measurement["transposes"],
+        f"{measurement['images_per_second']:,.1f}",
     )
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def known(page: str) -> dict[str, str]:
-    """Return the lines of networks that the page has already."""
-    return {found[1]: found[0] for found in re.finditer(r"^\| (\w+) \|.*\|$", page, re.MULTILINE)}
+def read_lines(page: str) -> dict[str, str]:
+    """Return the table's lines on the page, by name of the network."""
+    return {match[1]: match[0] for match in re.finditer(r"^\| (\w+) \|.*\|$", page, re.MULTILINE)}
 
 
 def main() -> None:
-    """Measure the networks named (none: one of each family) and renew their lines of the page."""
-    rows = architectures()
-    wanted = list(rows) if sys.argv[1:] == ["all"] else sys.argv[1:] or list(FAMILIES)
+    """Measure the networks that the arguments name (none: one of each family) and renew their lines of the page."""
+    architectures = load_architectures()
+    names = list(architectures) if sys.argv[1:] == ["all"] else sys.argv[1:] or list(DEFAULT_NAMES)
     page = PAGE.read_text(encoding="utf-8")
-    lines = known(page)
-    for name in wanted:
-        lines[name] = line(rows[name])
+    lines = read_lines(page)
+    for name in names:
+        lines[name] = measure_line(architectures[name])
         print(lines[name], flush=True)
-    machine = f"{os.cpu_count()} cores ({processor()}), Python {platform.python_version()}"
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    machine = describe_machine(PACKAGES)
     table = [
         BEGIN,
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine}, {versions}; renewed by `python -m benchmarks.backbones`.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine}; renewed by `python -m benchmarks.backbones`.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|{'---|' * len(COLUMNS)}",
-        *(lines[name] for name in rows if name in lines),
+        *(lines[name] for name in architectures if name in lines),
         END,
     ]
     before, after = page.split(BEGIN)[0], page.split(END)[1]

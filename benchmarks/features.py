@@ -29,12 +29,11 @@ import onnx
 from benchmarks import photos, results
 from tasks.common import params
 from tasks.common.threads import available_cores
-from tasks.features import recipe
-from tasks.features.extractor import Engine
-from tasks.features.request import wanted
-from tasks.features.runtimes import load
+from tasks.features.extractor import make_extractor
+from tasks.features.recipe import make_recipe, read_augmentation
+from tasks.features.request import read_request
+from tasks.features.store import Store
 from tasks.onnx import graphs
-from tasks.onnx.sessions import Session
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]
@@ -68,13 +67,13 @@ GRAFT = """
 import json, sys, time
 from pathlib import Path
 from benchmarks.features import settings
-from tasks.features.stage import extract
+from tasks.features.stage import extract_features
 
 folder, backbone, runtime, precision, store = sys.argv[1:]
 section, views = settings(runtime, precision, store)
 start = time.perf_counter()
-extract(Path(folder) / "images", Path(folder) / "accepted.parquet", Path(backbone), Path(folder) / "f.parquet", section,
-        views)
+extract_features(Path(folder) / "images", Path(folder) / "accepted.parquet", Path(backbone),
+                 Path(folder) / "f.parquet", section, views)
 seconds = time.perf_counter() - start
 import resource
 print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
@@ -82,11 +81,11 @@ print(json.dumps({"seconds": seconds, "megabytes": resource.getrusage(resource.R
 BACKBONE = """
 import sys
 from pathlib import Path
-from tasks.backbone.stage import make
+from tasks.backbone.stage import prepare_backbone
 from tasks.common import params
 section = params.load(Path("params.yaml")).backbone
 name, weights, out = sys.argv[1:]
-make(section.model_copy(update={"name": name, "weights": weights}), None, Path(out))
+prepare_backbone(section.model_copy(update={"name": name, "weights": weights}), None, Path(out))
 """
 
 
@@ -121,26 +120,23 @@ def rate(work: Callable[[], int]) -> float:
 
 def ceilings(folder: Path, backbone: Path, runtime: str, precision: str) -> tuple[float, float]:
     """Return images a second of decoding and resizing alone, and of the forward pass alone."""
-    model = onnx.load(backbone)
-    section, views = settings(runtime, precision, str(folder / "unused"))
-    part = recipe.setting(model, recipe.views(views), section.runtime, section.precision)
-    stored = onnx.load_from_string(part.model)
-    size = section.batch_size
-    forward = load(stored, [tap.tensor for tap in part.taps], part.runtime, part.precision, available_cores())
-    resize = Session(graphs.extract(stored, "image", "resized"), threads=1)
-    need = wanted(folder / "accepted.parquet", 1)
-    items = recipe.Work(need, np.arange(len(need)))
-    engine = Engine(folder / "images", resize, lambda batch: [np.zeros((len(batch), 1), np.float32)], part.augmentation)
-    side = json.loads(graphs.metadata(model)["backbone"])["input_size"]
-    batch = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), dtype=np.uint8)
+    section, augmentation = settings(runtime, precision, str(folder / "unused"))
+    recipe = make_recipe(onnx.load(backbone), read_augmentation(augmentation), section.runtime, section.precision)
+    store = Store(folder / "unused")
+    extractor = make_extractor(folder / "images", recipe, store, section.batch_size, available_cores())
+    without_base = extractor.inference._replace(forward=lambda batch: [np.zeros((len(batch), 1), np.float32)])
+    request = read_request(folder / "accepted.parquet", 1)
+    workload = request.workload(np.arange(len(request)))
+    side = json.loads(graphs.metadata(onnx.load(backbone))["backbone"])["input_size"]
+    batch = np.random.default_rng(0).integers(0, 256, (section.batch_size, side, side, 3), dtype=np.uint8)
 
     def run_forward() -> int:
-        forward(batch)
-        return size
+        extractor.inference.forward(batch)
+        return len(batch)
 
     start = time.perf_counter()
-    done = sum(len(one) for one in engine.run(items, size, available_cores()))
-    return done / (time.perf_counter() - start), rate(run_forward)
+    images = sum(map(len, without_base.run(workload, section.batch_size, available_cores())))
+    return images / (time.perf_counter() - start), rate(run_forward)
 
 
 def extraction(scratch: Path, photographs: Path, backbone: Path, runtime: str, precision: str) -> float:
@@ -153,19 +149,20 @@ def speeds(scratch: Path) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...
     """Yield a row on Keras's runs, and a row a runtime and precision held to them and to the ceilings, by network."""
     for name, (many, turns, asked) in NETWORKS.items():
         few, folder, backbone = scratch / f"{name}{FEW}", scratch / name, scratch / f"{name}.base"
-        for place, count in ((few, FEW), (folder, many)):
-            photos.accept(place / "images", photos.write(place / "images", count), place / "accepted.parquet")
+        for target, count in ((few, FEW), (folder, many)):
+            paths = photos.write(target / "images", count)
+            photos.accept(target / "images", paths, target / "accepted.parquet")
         run(BACKBONE, name, "none", backbone)
         graph = backbone / "backbone.onnx"
         mode = json.loads((backbone / "backbone.json").read_text(encoding="utf-8"))["mode"]
-        keras, graft = [], dict[tuple[str, str], list[float]]()
+        keras, graft = list[Any](), dict[tuple[str, str], list[float]]()
         for _ in range(turns):
             keras.append(run(KERAS, name, few / "images", mode))
             for way in WAYS:
                 graft.setdefault(way, []).append(extraction(scratch, few, graph, *way))
-        whole, busy = mean(one["seconds"] for one in keras), mean(one["busy"] for one in keras)
-        waits = (one["seconds"] - one["busy"] for one in keras)
-        seconds = (f"{one['seconds']:.1f}" for one in keras)
+        whole, busy = mean(run["seconds"] for run in keras), mean(run["busy"] for run in keras)
+        waits = (run["seconds"] - run["busy"] for run in keras)
+        seconds = (f"{run['seconds']:.1f}" for run in keras)
         runs = (
             name,
             " ".join(seconds),
@@ -218,21 +215,21 @@ def memory(scratch: Path) -> Iterator[tuple[str, str, str]]:
 
     random = np.random.default_rng(0)
 
-    def one(number: int) -> str:
+    def write_image(number: int) -> str:
         pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
         path = f"0/{number:06}.png"
         Image.fromarray(pixels).save(folder / "images" / path, compress_level=1)
         return path
 
-    paths, peaks = [one(number) for number in range(TINY)], []
+    paths, peaks = [write_image(number) for number in range(TINY)], list[float]()
     few = TINY // 10
     for count in (few, TINY):
         photos.accept(folder / "images", paths[:count], folder / "accepted.parquet")
         backbone = scratch / "starter" / "backbone.onnx"
-        found = run(GRAFT, folder, backbone, "onnxruntime", "float32", folder / f"store{count}")
-        peaks.append(found["megabytes"])
-        yield f"{count:,} images of 8x8, starter", f"{found['megabytes']:,.0f} MB, {found['seconds']:.0f} s", ""
-    yield "memory for each image more", f"{(peaks[1] - peaks[0]) * 1024 / (TINY - few):.1f} KB", "2 KB"
+        result = run(GRAFT, folder, backbone, "onnxruntime", "float32", folder / f"store{count}")
+        peaks.append(result["megabytes"])
+        yield f"{count:,} images of 8x8, starter", f"{result['megabytes']:,.0f} MB, {result['seconds']:.0f} s", ""
+    yield "memory an additional image", f"{(peaks[1] - peaks[0]) * 1024 / (TINY - few):.1f} KB", "2 KB"
 
 
 def main(names: Sequence[str]) -> None:
@@ -241,18 +238,18 @@ def main(names: Sequence[str]) -> None:
         scratch = Path(folder)
         if not names or "speeds" in names:
             runs, rows = zip(*speeds(scratch), strict=True)
-            columns = (
+            speed_columns = (
                 *("network", "runtime", "precision", "images/s", "ratio to Keras", "asked for"),
                 *("to Keras without its wait", "decode+resize alone", "forward alone", "of both added"),
             )
-            results.renew("Extraction: files to vectors", columns, chain.from_iterable(rows), PACKAGES)
+            results.renew("Extraction: files to vectors", speed_columns, list(chain.from_iterable(rows)), PACKAGES)
             columns = ("network", "seconds", "of these, waiting", "images/s", "images/s without the wait")
             results.renew(f"Extraction: Keras's runs on {FEW:,} photographs", columns, runs, PACKAGES)
         if not names or "growth" in names:
             if not (scratch / "MobileNet.base").exists():
                 run(BACKBONE, "MobileNet", "none", scratch / "MobileNet.base")
-            rows = [*growth(scratch), *memory(scratch)]
-            results.renew("Extraction: growth and memory", ("what", "measured", "bound"), rows, PACKAGES)
+            figures = [*growth(scratch), *memory(scratch)]
+            results.renew("Extraction: growth and memory", ("what", "measured", "bound"), figures, PACKAGES)
 
 
 if __name__ == "__main__":

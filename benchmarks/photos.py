@@ -26,12 +26,13 @@ def write(root: Path, count: int, first: int = 0) -> list[str]:
     for label in range(CLASSES):
         (root / str(label)).mkdir(parents=True, exist_ok=True)
 
-    def one(number: int) -> str:
+    def write_photo(number: int) -> str:
         random = np.random.default_rng(number)
         source = sources[number % len(sources)]
         share = random.uniform(0.85, 1)
         width, height = int(source.width * share), int(source.height * share)
-        left, top = random.integers(0, source.width - width + 1), random.integers(0, source.height - height + 1)
+        left = int(random.integers(0, source.width - width + 1))
+        top = int(random.integers(0, source.height - height + 1))
         size = (WIDTH + int(random.integers(-20, 21)), HEIGHT + int(random.integers(-20, 21)))
         cut = np.asarray(source.crop((left, top, left + width, top + height)).resize(size), np.float32)
         noisy = cut + random.normal(0, random.uniform(1, 6), cut.shape)
@@ -41,7 +42,7 @@ def write(root: Path, count: int, first: int = 0) -> list[str]:
         return path
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        return list(pool.map(one, range(first, first + count)))
+        return list(pool.map(write_photo, range(first, first + count)))
 
 
 def accept(root: Path, paths: list[str], manifest: Path) -> None:

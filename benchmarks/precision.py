@@ -1,4 +1,4 @@
-"""What a faster precision of the training features costs in accuracy: the digits with the starter, several heads each.
+"""The accuracy that a faster precision of the training features costs: digits with the starter, several heads each.
 
 python -m benchmarks.precision
 """
@@ -34,15 +34,15 @@ HEAD = """
 import sys
 from pathlib import Path
 from tasks.common import params
-from tasks.head.stage import make
+from tasks.head.stage import train_head
 section = params.load(Path("params.yaml")).head
 for seed in range(int(sys.argv[1])):
-    make(Path("features.parquet"), Path(f"head{seed}"), section.model_copy(update={"seed": seed}))
+    train_head(Path("features.parquet"), Path(f"head{seed}"), section.model_copy(update={"seed": seed}))
 """
 
 
 def run(folder: Path, *command: str) -> None:
-    """Run a command of this environment's Python in that folder, or stop with what it said."""
+    """Run a command of this environment's Python in that folder, or stop with its error."""
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -62,22 +62,22 @@ def set_precision(folder: Path, runtime: str, precision: str) -> None:
         "precision: float32", f"precision: {precision}"
     )
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    found = params.load(folder / "params.yaml").features
-    if (found.runtime, found.precision) != (runtime, precision):
+    section = params.load(folder / "params.yaml").features
+    if (section.runtime, section.precision) != (runtime, precision):
         sys.exit("params.yaml is not written as this benchmark expects")
 
 
 def accuracies(folder: Path) -> list[float]:
     """Return, for each head, the share of validation and test images that it gets right, from float32 features."""
     table = pq.read_table(folder / "features.parquet")
-    held = np.array(table["split"].to_pylist()) != "train"
-    vectors = np.stack(list(table["features"].to_numpy(zero_copy_only=False)))[held]
+    held_out = np.array(table["split"].to_pylist()) != "train"
+    vectors = np.stack(list(table["features"].to_numpy(zero_copy_only=False)))[held_out]
     _, labels = np.unique(np.array(table["label"].to_pylist()), return_inverse=True)
-    found = []
+    shares = []
     for seed in range(SEEDS):
         head = Session(onnx.load(folder / f"head{seed}" / "head.onnx"), threads=1)
-        found.append(float((head(vectors).argmax(axis=1) == labels[held]).mean()))
-    return found
+        shares.append(float((head(vectors).argmax(axis=1) == labels[held_out]).mean()))
+    return shares
 
 
 def rows(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -90,10 +90,10 @@ def rows(folder: Path) -> Iterator[tuple[str, ...]]:
         set_precision(folder, runtime, precision)
         run(folder, "-m", "tasks.features", *FEATURES.split())
         run(folder, "-c", HEAD, str(SEEDS))
-        found = accuracies(folder)
-        mean = float(np.mean(found))
+        shares = accuracies(folder)
+        mean = float(np.mean(shares))
         base = base or mean
-        yield precision, f"{mean:.2%}", f"{min(found):.2%} to {max(found):.2%}", f"{(base - mean) * 100:+.2f}", bound
+        yield precision, f"{mean:.2%}", f"{min(shares):.2%} to {max(shares):.2%}", f"{(base - mean) * 100:+.2f}", bound
 
 
 def main() -> None:

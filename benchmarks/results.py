@@ -1,4 +1,4 @@
-"""RESULTS.md, a section a benchmark: each renews its own and leaves the others."""
+"""RESULTS.md: each benchmark renews its own section and leaves the others unchanged."""
 
 import os
 import platform
@@ -9,28 +9,33 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+HEADING = "# Results\n\nRenewed by `make bench`, on a quiet machine; read ratios first.\n\n"
 
 
-def processor() -> str:
-    """Return the processor's name as its system tells it."""
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    return found[1] if found else platform.machine()
+def describe_machine(packages: Sequence[str]) -> str:
+    """Return cores, processor, Python and the versions of the packages, for the line above a table."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{os.cpu_count()} cores ({_processor_name()}), Python {platform.python_version()}, {versions}"
 
 
 def renew(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], packages: Sequence[str]) -> None:
-    """Put a section with this table in the place of the one with that title, and print it."""
-    machine = f"{os.cpu_count()} cores ({processor()}), Python {platform.python_version()}"
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    lines = [f"## {title}", "", f"{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}.", ""]
+    """Replace the section of that title by one with this table, or append it, and print it."""
+    lines = [f"## {title}", "", f"{datetime.now(UTC):%Y-%m-%d}, {describe_machine(packages)}.", ""]
     lines += [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     section = "\n".join(lines) + "\n"
     print(section)
-    before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    sections = {found[1]: found[0] for found in re.finditer(r"^## (.*)\n(?:(?!## ).*\n)*", before, re.MULTILINE)}
+    page = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    sections = {match[1]: match[0] for match in re.finditer(r"^## (.*)\n(?:(?!## ).*\n)*", page, re.MULTILINE)}
     sections[title] = section
-    heading = "# Results\n\nRenewed by `make bench`, on a quiet machine; read ratios first.\n\n"
-    RESULTS.write_text(heading + "\n".join(text.rstrip() + "\n" for text in sections.values()), encoding="utf-8")
+    body = "\n".join(text.rstrip() + "\n" for text in sections.values())
+    RESULTS.write_text(HEADING + body, encoding="utf-8")
+
+
+def _processor_name() -> str:
+    """Return the processor's name as Linux reports it, elsewhere the kind of machine."""
+    try:
+        match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        match = None
+    return match[1] if match else platform.machine()

@@ -12,28 +12,29 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows import report, settings, workspace
-from flows.console import View
-from flows.stage import Outcome, StageError
-from flows.watching import watcher
+from flows import dvc, params_file, report, server, workspace
+from flows.dvc import Outcome, StageError
+from flows.live_display import LiveDisplay
+from flows.observer import observer
 from tasks.common import params
 from tasks.common.errors import GraftError
 
-DEFAULTS = {
+PREFECT_DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
-    # The view shows the run; Prefect's own lines go to its log.
+    # A busy machine takes more than a minute to start a server.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    # The display shows the run; Prefect's own lines go to its log.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 
-PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+PASS_ARGUMENTS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer passes a flag's value by position
-    if wanted:
+def _show_version(requested: bool) -> None:  # noqa: FBT001  typer passes a flag's value by position
+    if requested:
         print(f"graft {version('graft')}")
         raise typer.Exit
 
@@ -57,13 +58,16 @@ def train(
 ) -> None:
     """Train, export and test a classifier; only what changed runs."""
     errors = Console(stderr=True)
-    # Python's default would end this process on the spot and leave Prefect's temporary server behind.
-    signal.signal(signal.SIGTERM, _leave)
+    # Python's default would end this process at once and leave the running stage behind.
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
         root = workspace.find(Path.cwd())
-        with workspace.alone(root, on_wait=print):
-            _edit(root, data, backbone, set_ or [])
-        _summarise(root, _run(Console()))
+        with workspace.lock(root, on_wait=print):
+            _edit_params(root, data, backbone, set_ or [])
+            stale = dvc.stale(root)
+        if not stale:
+            print("nothing to do: params, data and outputs are up to date")
+        _print_summary(root, _run_flow(Console()) if stale else [])
     except GraftError as error:
         if isinstance(error, StageError) and error.trace:
             errors.print(Text(error.trace), soft_wrap=True)
@@ -74,96 +78,76 @@ def train(
         sys.exit(130)
 
 
-@app.command(context_settings=PASSED_ON, add_help_option=False)
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
 def backbones(context: typer.Context) -> None:
     """List the networks to graft onto; show, classify, measure: see `graft backbones --help`."""
-    _pass_on("tasks.backbone.catalogue", context)
+    _run_module("tasks.backbone.catalogue", context)
 
 
-@app.command(context_settings=PASSED_ON, add_help_option=False)
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
 def store(context: typer.Context) -> None:
     """Show what the feature store holds; prune it: see `graft store --help`."""
-    _pass_on("tasks.features.store", context)
+    _run_module("tasks.features.store", context)
 
 
-def _pass_on(door: str, context: typer.Context) -> NoReturn:
-    """Run a stage's own door, which knows its arguments, and leave with its exit code."""
-    sys.exit(subprocess.run([sys.executable, "-m", door, *context.args], check=False).returncode)
+def _run_module(module: str, context: typer.Context) -> NoReturn:
+    """Run a module's own command, which parses its arguments itself, and exit with its code."""
+    sys.exit(subprocess.run([sys.executable, "-m", module, *context.args], check=False).returncode)
 
 
-def _leave(number: int, _frame: object) -> NoReturn:
+def _exit_on_signal(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _edit(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
+def _edit_params(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
     path = root / "params.yaml"
     changes: list[tuple[str, object]] = []
     if data is not None:
         if not data.is_dir():
             message = f"--data {data} is not a folder. Expected one folder a class, {data}/CLASS/IMAGE."
             raise GraftError(message)
-        place = data.resolve()
-        inside = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
-        changes.append(("dataset.source", inside))
+        folder = data.resolve()
+        source = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
+        changes.append(("dataset.source", source))
     if backbone is not None:
         changes.append(("backbone.name", backbone))
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":
             print(f"backbone.weights: imagenet (the starter weights are for MobileNet, not {backbone})")
             changes.append(("backbone.weights", "imagenet"))
-    changes += [settings.assignment(text) for text in assignments]
+    changes += [params_file.parse_assignment(text) for text in assignments]
     if changes:
-        settings.edit(path, changes)
+        params_file.edit(path, changes)
     else:
         params.load(path)
 
 
-def _run(console: Console) -> list[Outcome]:
-    for name, value in DEFAULTS.items():
+def _run_flow(console: Console) -> list[Outcome]:
+    for name, value in PREFECT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     console.print("[dim]starting Prefect ...[/]")
-    # Prefect takes more than a second to import: wrong params are told before.
+    display = LiveDisplay(console)
+    server.connect(display.on_wait)
+    # Prefect takes more than a second to import: wrong params are reported before.
     from flows.train import train as flow
 
-    _start_prefect()
-    with View(console) as view:
-        token = watcher.set(view)
+    with display:
+        token = observer.set(display)
         try:
             return flow()
         finally:
-            watcher.reset(token)
+            observer.reset(token)
 
 
-def _start_prefect() -> None:
-    """Start Prefect's temporary server, if this run needs one, deaf to the terminal's Ctrl-C.
-
-    Ctrl-C reaches every process of the terminal's group. A server that ended with it would leave the run trying
-    for more than a minute to report that it was interrupted. A blocked signal stays blocked in a child.
-    """
-    from prefect.client.orchestration import get_client
-
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with get_client(sync_client=True) as client:
-            trouble = client.api_healthcheck()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if trouble is not None:
-        address = os.environ.get("PREFECT_API_URL", "of the active Prefect profile")
-        message = (
-            f"the Prefect server {address} does not answer. Start it with `prefect server start`, or unset "
-            "PREFECT_API_URL to run with a temporary one."
-        )
-        raise GraftError(message) from trouble
-
-
-def _summarise(root: Path, outcomes: list[Outcome]) -> None:
+def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
+    notice = report.starter_notice(root)
     lines = [
         "",
         f"test accuracy      {report.accuracy(root)}",
         f"model              {report.MODEL}",
         f"validation report  {report.VALIDATION_REPORT}",
         f"seconds            {seconds:.1f}",
+        *(["", f"note: {notice}"] if notice else []),
         "",
         "next: commit this run            git add dvc.lock params.yaml && git commit",
         "      train on your own images   graft train --data FOLDER",

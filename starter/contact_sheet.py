@@ -1,33 +1,27 @@
-"""The contact sheet: a look at the training images, each world a band of rows."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+"""A contact sheet: samples of the training images, a band of rows for each generator."""
 
 import numpy as np
 from PIL import Image
 
 from starter.appearance import paint
+from starter.drawing import ClassGenerator
 from starter.warp import SIDE
 
-if TYPE_CHECKING:
-    from starter.drawing import World
-
-_COLUMNS = 12
-_ROWS = 2
-_GAP = 2
-_COLOURS = 128
+COLUMNS = 12
+ROWS = 2
+GAP = 2
+COLOURS = 128
 
 
-def contact_sheet(worlds: tuple[World, ...], seed: int) -> Image.Image:
-    """Return two rows of 12 images of every world, in the order of the worlds, in a palette of 128 colours."""
-    step = SIDE + _GAP
-    sheet = Image.new("RGB", (_COLUMNS * step - _GAP, len(worlds) * _ROWS * step - _GAP), "white")
-    for band, world in enumerate(worlds):
+def contact_sheet(generators: tuple[ClassGenerator, ...], seed: int) -> Image.Image:
+    """Return two rows of 12 images of every generator, in the order of the generators, in a palette of 128 colours."""
+    step = SIDE + GAP
+    sheet = Image.new("RGB", (COLUMNS * step - GAP, len(generators) * ROWS * step - GAP), "white")
+    for band, generator in enumerate(generators):
         rng = np.random.default_rng((seed, band))
-        labels = rng.permutation(len(world.classes))
-        for place in range(_COLUMNS * _ROWS):
-            row, column = divmod(place, _COLUMNS)
-            picture = paint(world.draw(int(labels[place % len(labels)]), rng), rng)
-            sheet.paste(Image.fromarray(picture), (column * step, (band * _ROWS + row) * step))
-    return sheet.quantize(_COLOURS, dither=Image.Dither.NONE)
+        class_indexes = rng.permutation(len(generator.classes))
+        for position in range(COLUMNS * ROWS):
+            row, column = divmod(position, COLUMNS)
+            image = paint(generator.draw(int(class_indexes[position % len(class_indexes)]), rng), rng)
+            sheet.paste(Image.fromarray(image), (column * step, (band * ROWS + row) * step))
+    return sheet.quantize(COLOURS, dither=Image.Dither.NONE)

@@ -1,54 +1,54 @@
-"""The trial's second target: eight kinds of surface on brushed metal, made up and kept out of the pretraining.
+"""Generated images of eight kinds of surface on brushed metal, for the trial only and never for pretraining.
 
-The kinds follow what surface inspection looks for (compare the NEU surface defect database of Song and Yan, 2013);
-no image of it is used.
+The kinds follow the defects that surface inspection looks for (compare the NEU surface defect database of Song and
+Yan, 2013), but none of its images is used.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIDE = 64
 """Side of an image, in pixels."""
 
-_MOST_BRANCHES = 6
-_BRANCHES = 0.12
-_AXIS = np.arange(SIDE, dtype=np.float32)
-Layer = NDArray[np.float32]
+MAX_BRANCHES = 6
+BRANCH_CHANCE = 0.12
+AXIS = np.arange(SIDE, dtype=np.float32)
+Layer = npt.NDArray[np.float32]
 
 
-def defect_images(each: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Draw `each` images of every kind: pictures, uint8 [8 * each, SIDE, SIDE, 3], and labels, int32 [8 * each]."""
-    pictures, labels = [], []
-    for label, kind in enumerate(KINDS):
-        for number in range(each):
-            pictures.append(_draw(kind, np.random.default_rng((seed, label, number))))
-            labels.append(label)
-    return np.stack(pictures), np.array(labels, dtype=np.int32)
+def defect_images(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """Draw `count` images of every kind.
+
+    Returns:
+        The images, uint8 [8 * count, SIDE, SIDE, 3], and their class indexes, int32 [8 * count].
+    """
+    images, class_indexes = [], []
+    for class_index, kind in enumerate(KINDS):
+        for number in range(count):
+            images.append(_draw(kind, np.random.default_rng((seed, class_index, number))))
+            class_indexes.append(class_index)
+    return np.stack(images), np.array(class_indexes, dtype=np.int32)
 
 
-def _draw(kind: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lay a defect, darker or brighter by 15-70 levels, on a sheet of metal under uneven light."""
+def _draw(kind: str, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Draw a sheet of metal under uneven light with a defect that is 15-70 levels darker or brighter."""
     grain = rng.standard_normal((SIDE, 1)) * rng.uniform(1, 7) + rng.standard_normal((SIDE, SIDE)) * rng.uniform(2, 8)
     light = rng.uniform(-0.25, 0.25, 2)
     sheet = (rng.uniform(80, 180) + grain) * (
-        1 + light[0] * (_AXIS[:, None] / SIDE - 0.5) + light[1] * (_AXIS / SIDE - 0.5)
+        1 + light[0] * (AXIS[:, None] / SIDE - 0.5) + light[1] * (AXIS / SIDE - 0.5)
     )
     sign = rng.choice((-1.0, 1.0), p=(0.7, 0.3))
     sheet = sheet + sign * rng.uniform(15, 70) * KINDS[kind](rng)
     grey = np.clip(sheet, 0, 255)[..., None]
     tint = 1 + rng.normal(0, 0.03, 3)
-    return np.clip(grey * tint, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey * tint, 0, 255), dtype=np.uint8)
 
 
-def _drawn(lines: list[list[tuple[float, float]]], width: int, blur: float) -> Layer:
+def _draw_lines(lines: list[list[tuple[float, float]]], width: int, blur: float) -> Layer:
+    """Return blurred lines of 0..1; `width` is in half pixels."""
     image = Image.new("L", (2 * SIDE, 2 * SIDE))
     draw = ImageDraw.Draw(image)
     for line in lines:
@@ -57,11 +57,11 @@ def _drawn(lines: list[list[tuple[float, float]]], width: int, blur: float) -> L
 
 
 def _blob(x: float, y: float, across: float, along: float, angle: float, edge: float) -> Layer:
-    """Return an ellipse of 0..1 with an edge of that many pixels."""
-    dx, dy = _AXIS[None, :] - x, _AXIS[:, None] - y
+    """Return an ellipse of 0..1 whose soft edge is `edge` pixels wide."""
+    dx, dy = AXIS[None, :] - x, AXIS[:, None] - y
     u, v = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx
     inside = (1 - np.hypot(u / along, v / across)) * min(across, along)
-    return np.clip(inside / edge + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(inside / edge + 0.5, 0, 1), dtype=np.float32)
 
 
 def _clean(_: np.random.Generator) -> Layer:
@@ -80,7 +80,7 @@ def _scratches(rng: np.random.Generator) -> Layer:
             y + length * t * np.sin(angle) + bend * np.cos(angle),
         )
         lines.append([(float(a), float(b)) for a, b in zip(xs, ys, strict=True)])
-    return _drawn(lines, int(rng.integers(2, 5)), 0.4)
+    return _draw_lines(lines, int(rng.integers(2, 5)), 0.4)
 
 
 def _pits(rng: np.random.Generator) -> Layer:
@@ -95,24 +95,24 @@ def _pits(rng: np.random.Generator) -> Layer:
 def _crack(rng: np.random.Generator) -> Layer:
     lines: list[list[tuple[float, float]]] = []
     heading = rng.uniform(0, 2 * np.pi)
-    fronts = [
+    tips = [
         (
             SIDE / 2 - 26 * np.cos(heading) + rng.normal(0, 6),
             SIDE / 2 - 26 * np.sin(heading) + rng.normal(0, 6),
             heading,
         )
     ]
-    while fronts and len(lines) < _MOST_BRANCHES:
-        x, y, direction = fronts.pop()
+    while tips and len(lines) < MAX_BRANCHES:
+        x, y, direction = tips.pop()
         line = [(x, y)]
         for _ in range(int(rng.integers(6, 15))):
-            turned = direction + rng.normal(0, 0.7)
-            x, y = x + 4 * np.cos(turned), y + 4 * np.sin(turned)
+            angle = direction + rng.normal(0, 0.7)
+            x, y = x + 4 * np.cos(angle), y + 4 * np.sin(angle)
             line.append((x, y))
-            if rng.random() < _BRANCHES:
-                fronts.append((x, y, direction + rng.choice((-0.9, 0.9))))
+            if rng.random() < BRANCH_CHANCE:
+                tips.append((x, y, direction + rng.choice((-0.9, 0.9))))
         lines.append(line)
-    return _drawn(lines, int(rng.integers(2, 5)), 0.3)
+    return _draw_lines(lines, int(rng.integers(2, 5)), 0.3)
 
 
 def _stain(rng: np.random.Generator) -> Layer:
@@ -139,15 +139,15 @@ def _inclusions(rng: np.random.Generator) -> Layer:
 def _dent(rng: np.random.Generator) -> Layer:
     x, y = rng.uniform(18, SIDE - 18, 2)
     radius, angle = rng.uniform(7, 15), rng.uniform(0, 2 * np.pi)
-    slope = ((_AXIS[None, :] - x) * np.cos(angle) + (_AXIS[:, None] - y) * np.sin(angle)) / radius
-    return (_blob(x, y, radius, radius * rng.uniform(1, 1.4), angle, 4) * slope).astype(np.float32)
+    slope = ((AXIS[None, :] - x) * np.cos(angle) + (AXIS[:, None] - y) * np.sin(angle)) / radius
+    return np.asarray(_blob(x, y, radius, radius * rng.uniform(1, 1.4), angle, 4) * slope, dtype=np.float32)
 
 
 def _crazing(rng: np.random.Generator) -> Layer:
     seeds = rng.uniform(-8, SIDE + 8, (int(rng.integers(20, 60)), 2))
-    distance = np.hypot(_AXIS[None, :, None] - seeds[:, 0], _AXIS[:, None, None] - seeds[:, 1])
+    distance = np.hypot(AXIS[None, :, None] - seeds[:, 0], AXIS[:, None, None] - seeds[:, 1])
     nearest = np.partition(distance, 1, axis=-1)
-    return np.clip(1.6 - (nearest[..., 1] - nearest[..., 0]), 0, 1).astype(np.float32) * np.float32(0.8)
+    return np.asarray(np.clip(1.6 - (nearest[..., 1] - nearest[..., 0]), 0, 1), dtype=np.float32) * np.float32(0.8)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Layer]] = {

@@ -1,66 +1,61 @@
-"""The fractal world: attractors of random iterated function systems, one system a class.
+"""Fractals: each class is a random iterated function system, drawn by its attractor.
 
 Kataoka et al. 2020, 'Pre-training without Natural Images', showed that such images teach a network features that
-transfer. The systems are drawn by singular values, as Anderson and Farrell 2022, 'Improving Fractal Pre-training',
-do, so that every map contracts and no class has to be searched for long.
+transfer. The maps are drawn by their singular values, as in Anderson and Farrell 2022, 'Improving Fractal
+Pre-training', so that every map contracts and a usable system is found soon.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from starter.warp import CANVAS, CONTENT, Warp, warp
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-_TURN = Warp(rotation=40.0)
-_CHAINS = 384
-_STEPS = 20
-_SETTLE = 6
-_LEAST_COVER = 0.12
-_MOST_COVER = 0.75
-_CHANGE = 0.15
+GEOMETRY = Warp(rotation=40.0)
+CHAINS = 384
+STEPS = 20
+BURN_IN = 6
+MIN_COVER = 0.12
+MAX_COVER = 0.75
+VARIATION = 0.15
 
 
 @dataclass(frozen=True)
 class System:
-    """Affine maps x -> matrix @ x + offset, chosen with the given probabilities."""
+    """An iterated function system: affine maps x -> matrix @ x + offset and the probability of each."""
 
-    matrices: NDArray[np.float64]
-    offsets: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
+    matrices: npt.NDArray[np.float64]
+    offsets: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64]
 
 
-class FractalWorld:
-    """Iterated function systems as classes, the same for the same seed."""
+class FractalGenerator:
+    """Classes that are iterated function systems, the same for the same seed."""
 
     name = "fractals"
 
     def __init__(self, classes: int = 100, seed: int = 11) -> None:
-        """Draw that many systems whose attractor covers a fair part of the canvas."""
+        """Draw `classes` systems whose attractor covers 12-75 % of the content box."""
         rng = np.random.default_rng(seed)
         systems: list[System] = []
         while len(systems) < classes:
             system = _random_system(rng)
             cover = float((_attractor(system, rng) > 0).mean()) * (CANVAS / CONTENT) ** 2
-            if _LEAST_COVER < cover < _MOST_COVER:
+            if MIN_COVER < cover < MAX_COVER:
                 systems.append(system)
         self.systems = tuple(systems)
         self.classes = tuple(f"fractal {number}" for number in range(classes))
 
-    def draw(self, label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Draw one variant of a system, warped, uint8 [SIDE, SIDE]: the denser the points, the brighter."""
-        system = self.systems[label]
-        matrices = system.matrices * rng.uniform(1 - _CHANGE, 1 + _CHANGE, system.matrices.shape)
-        return warp(_attractor(System(matrices, system.offsets, system.probabilities), rng), _TURN, rng)
+    def draw(self, class_index: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Draw a warped variation of a system, uint8 [SIDE, SIDE], brighter where points are denser."""
+        system = self.systems[class_index]
+        matrices = system.matrices * rng.uniform(1 - VARIATION, 1 + VARIATION, system.matrices.shape)
+        return warp(_attractor(System(matrices, system.offsets, system.probabilities), rng), GEOMETRY, rng)
 
 
 def _random_system(rng: np.random.Generator) -> System:
-    """Draw two to five contractions; a map is chosen in proportion to the area that it covers."""
+    """Draw two to five contractions; the probability of each is proportional to the area that it covers."""
     count = int(rng.integers(2, 6))
     first, second = rng.uniform(0, 2 * np.pi, (2, count))
     largest = rng.uniform(0.45, 0.85, count)
@@ -71,22 +66,26 @@ def _random_system(rng: np.random.Generator) -> System:
     return System(matrices, rng.uniform(-1, 1, (count, 2)), area / area.sum())
 
 
-def _rotations(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rotations(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     cos, sin = np.cos(angles), np.sin(angles)
     return np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
 
 
-def _attractor(system: System, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Play the chaos game and count the points, uint8 [CANVAS, CANVAS]; the points fill the content box."""
+def _attractor(system: System, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Sample the attractor by the chaos game.
+
+    Returns:
+        A mask, uint8 [CANVAS, CANVAS], brighter where more points lie; the points are fitted to the content box.
+    """
     edges = np.cumsum(system.probabilities)[:-1]
-    choices = np.searchsorted(edges, rng.random((_STEPS, _CHAINS)))
-    points = rng.uniform(-0.5, 0.5, (_CHAINS, 2, 1))
-    kept = np.empty((_STEPS - _SETTLE, _CHAINS, 2))
+    choices = np.searchsorted(edges, rng.random((STEPS, CHAINS)))
+    points = rng.uniform(-0.5, 0.5, (CHAINS, 2, 1))
+    samples = np.empty((STEPS - BURN_IN, CHAINS, 2))
     for step, choice in enumerate(choices):
         points = system.matrices[choice] @ points + system.offsets[choice, :, None]
-        if step >= _SETTLE:
-            kept[step - _SETTLE] = points[..., 0]
-    cloud = kept.reshape(-1, 2)
+        if step >= BURN_IN:
+            samples[step - BURN_IN] = points[..., 0]
+    cloud = samples.reshape(-1, 2)
     low, high = cloud.min(axis=0), cloud.max(axis=0)
     scale = (CONTENT - 1) / max(float((high - low).max()), 1e-9)
     pixels = ((cloud - (low + high) / 2) * scale + CANVAS / 2).astype(np.intp)

@@ -1,35 +1,28 @@
-"""The weights file: Keras' own `.weights.h5` layout, stored in half precision, the same bytes for the same weights."""
+"""Weights files in half precision: Keras' own `.weights.h5` layout, the same bytes for the same weights."""
 
-from __future__ import annotations
-
-import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
+import keras
 import numpy as np
 
-if TYPE_CHECKING:
-    import keras
-
-COMMITTED = Path(__file__).parents[1] / "tasks" / "backbone" / "mobilenet_0.25_64.weights.h5"
-"""The starter weights of this repository."""
+from tasks.common.files import atomic_file
 
 
 def save_half(model: keras.Model, path: Path) -> None:
-    """Write a model's weights to `path` for `model.load_weights`, float16 inside; Keras casts them when it loads.
+    """Write a model's weights as float16 to `path`; `model.load_weights` casts them back.
 
-    The file holds no times and replaces an older one in one step. Raises ValueError when a weight is not finite in
-    half precision, whose largest number is 65,504.
+    The file holds no times and replaces an older one in one step.
+
+    Raises:
+        ValueError: A weight is not finite in half precision, whose largest number is 65,504.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        full, half = Path(folder) / "full.weights.h5", Path(folder) / "half.weights.h5"
+    with tempfile.TemporaryDirectory() as folder, atomic_file(path) as temporary:
+        full = Path(folder) / "full.weights.h5"
         model.save_weights(full)
-        with h5py.File(full, "r") as source, h5py.File(half, "w", track_order=False) as target:
+        with h5py.File(full, "r") as source, h5py.File(temporary, "w", track_order=False) as target:
             _copy_half(source, target)
-        shutil.move(half, path)
 
 
 def _copy_half(source: h5py.Group, target: h5py.Group) -> None:
@@ -45,8 +38,8 @@ def _copy_half(source: h5py.Group, target: h5py.Group) -> None:
                 with np.errstate(over="ignore"):
                     values = values.astype(np.float16)
                 if not np.isfinite(values).all():
-                    msg = f"{item.name}: a weight is not finite in half precision"
-                    raise ValueError(msg)
+                    message = f"{item.name}: a weight is not finite in half precision"
+                    raise ValueError(message)
             dataset = target.create_dataset(name, data=values, track_times=False)
             for key, value in item.attrs.items():
                 dataset.attrs[key] = value

@@ -1,29 +1,26 @@
-"""Pretraining: MobileNet learns to tell the classes of the generated worlds apart; its base is what we keep."""
+"""Pretraining: MobileNet is trained to classify the generated images; only its base is kept."""
 
-from __future__ import annotations
-
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from starter.warp import SIDE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
+from tasks.common.progress import say, track
 
 ALPHA = 0.25
-_SHIFT = 6
-_INVERTED = 0.5
+MAX_SHIFT = 6
+INVERSION_CHANCE = 0.5
+STEPS_BETWEEN_REPORTS = 500
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train; `steps` batches are seen in all."""
+class TrainingSettings:
+    """How to train: `steps` batches of `batch` images."""
 
     steps: int
     batch: int = 32
@@ -39,7 +36,7 @@ class Recipe:
 def set_up(seed: int, threads: int) -> None:
     """Seed everything, fix the thread counts and ask for deterministic kernels; call before TensorFlow has run.
 
-    The bytes of trained weights depend on the thread count, so it is part of a recipe.
+    The bytes of trained weights depend on the thread count, so it is one of the settings.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -55,32 +52,33 @@ def new_base(seed: int | None = None) -> keras.Model:
 
 
 def pretrain(
-    pictures: NDArray[np.uint8],
-    labels: NDArray[np.int32],
+    images: npt.NDArray[np.uint8],
+    class_indexes: npt.NDArray[np.int32],
     classes: int,
-    recipe: Recipe,
-    report: Callable[[int, float, float, keras.Model], None] = lambda *_: None,
+    settings: TrainingSettings,
 ) -> keras.Model:
-    """Train a new base under a softmax over the classes and return the base.
+    """Train a new base under a softmax over the classes and show the progress.
 
-    Takes pictures, uint8 [n, SIDE, SIDE, 3], and labels, int32 [n]. AdamW with linear warm-up and cosine decay to
-    zero; biases and BatchNorm are spared the weight decay. After every step `report` gets the number of the step from
-    1, the loss, the training accuracy of the batch and the base.
+    The images are uint8 [n, SIDE, SIDE, 3], the class indexes int32 [n]. The optimizer is AdamW with linear warm-up and
+    cosine decay to zero; biases and BatchNorm have no weight decay.
+
+    Returns:
+        The base without the softmax.
     """
-    base = new_base(recipe.seed)
+    base = new_base(settings.seed)
     pooled = keras.layers.GlobalAveragePooling2D()(base.output)
     model = keras.Model(base.input, keras.layers.Dense(classes, dtype="float32")(pooled))
-    warm_up = min(recipe.warm_up, max(1, recipe.steps // 5))
+    warm_up = min(settings.warm_up, max(1, settings.steps // 5))
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(
-            1e-6, recipe.steps - warm_up, warmup_target=recipe.peak_rate, warmup_steps=warm_up
+            1e-6, settings.steps - warm_up, warmup_target=settings.peak_rate, warmup_steps=warm_up
         ),
-        weight_decay=recipe.weight_decay,
-        global_clipnorm=recipe.clip,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(model.trainable_variables)
-    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.smoothing)
+    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.smoothing)
 
     def train(batch: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -94,34 +92,44 @@ def pretrain(
 
     signature = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8), tf.TensorSpec((None,), tf.int32)]
     step = tf.function(train, input_signature=signature)
-    for number, (batch, targets) in enumerate(_batches(pictures, labels, recipe), start=1):
+    recent: deque[tuple[float, float]] = deque(maxlen=STEPS_BETWEEN_REPORTS)
+    batches = enumerate(_batches(images, class_indexes, settings), start=1)
+    for number, (batch, targets) in track(batches, settings.steps, "pretraining", unit="steps"):
         loss, accuracy = step(batch, targets)
-        report(number, float(loss), float(accuracy), base)
+        recent.append((float(loss), float(accuracy)))
+        if number % STEPS_BETWEEN_REPORTS == 0 or number == settings.steps:
+            mean_loss, mean_accuracy = np.mean(recent, axis=0)
+            say(f"step {number:,}: loss {mean_loss:.2f}, training accuracy {100 * mean_accuracy:.0f} %")
     return base
 
 
 def _batches(
-    pictures: NDArray[np.uint8], labels: NDArray[np.int32], recipe: Recipe
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    """Yield `steps` augmented batches, passing through all the images in a new order every time."""
-    rng = np.random.default_rng(recipe.seed)
+    images: npt.NDArray[np.uint8], class_indexes: npt.NDArray[np.int32], settings: TrainingSettings
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
+    """Yield `steps` batches of augmented images and their class indexes; each epoch has its own order."""
+    rng = np.random.default_rng(settings.seed)
     order = np.empty(0, dtype=np.intp)
-    for _ in range(recipe.steps):
-        while len(order) < recipe.batch:
-            order = np.concatenate([order, rng.permutation(len(pictures))])
-        chosen, order = order[: recipe.batch], order[recipe.batch :]
-        yield np.stack([augment(pictures[index], rng) for index in chosen]), labels[chosen]
+    for _ in range(settings.steps):
+        while len(order) < settings.batch:
+            order = np.concatenate([order, rng.permutation(len(images))])
+        positions, order = order[: settings.batch], order[settings.batch :]
+        yield np.stack([augment(images[position], rng) for position in positions]), class_indexes[positions]
 
 
-def augment(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Shift a picture by up to 6 pixels (its edge is repeated), mix up its channels, invert it, change its gain."""
-    dx, dy = rng.integers(-_SHIFT, _SHIFT + 1, 2)
+def augment(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Augment an image, uint8 [SIDE, SIDE, 3].
+
+    Returns:
+        A copy that is shifted by up to 6 pixels (the edges are repeated), with permuted channels and another gain and
+        offset; half of the copies are inverted.
+    """
+    dx, dy = rng.integers(-MAX_SHIFT, MAX_SHIFT + 1, 2)
     rows = np.clip(np.arange(SIDE) + dy, 0, SIDE - 1)
     columns = np.clip(np.arange(SIDE) + dx, 0, SIDE - 1)
-    picture = picture[rows][:, columns][..., rng.permutation(3)]
+    image = image[rows][:, columns][..., rng.permutation(3)]
     levels = np.arange(256, dtype=np.float32)
-    if rng.random() < _INVERTED:
+    if rng.random() < INVERSION_CHANCE:
         levels = 255 - levels
     levels = (levels - 127.5) * rng.uniform(0.6, 1.3) + 127.5 + rng.uniform(-25, 25)
     table = np.clip(levels, 0, 255).astype(np.uint8)
-    return table[picture]
+    return table[image]

@@ -1,39 +1,33 @@
-"""The shape world: filled plane figures. None is a ring, a bar or two lobes, which would pass for 0, 1 and 8."""
+"""Shapes: each class is a filled plane figure; rings, bars and double loops are left out, as they look like digits."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from starter.warp import CANVAS, CONTENT, Warp, warp
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-_TURN = Warp(rotation=40.0, stretch=0.25)
-_OUTLINE_POINTS = 96
+GEOMETRY = Warp(rotation=40.0, stretch=0.25)
+OUTLINE_POINTS = 96
 
 
-def _regular(corners: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _regular(corners: int) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
     """Return the radius of a regular polygon as a function of the angle, a corner pointing up."""
     half = np.pi / corners
     return lambda angle: np.cos(half) / np.cos((angle + np.pi / 2) % (2 * half) - half)
 
 
-def _star(points: int, inner: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _star(points: int, inner: float) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
     half = np.pi / points
     return lambda angle: inner + (1 - inner) * np.abs(((angle + np.pi / 2) / half) % 2 - 1) ** 1.5
 
 
-def _flower(petals: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _flower(petals: int) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
     return lambda angle: 0.62 + 0.38 * np.cos(petals * (angle + np.pi / 2))
 
 
-_RADII: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+RADII: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {
     "triangle": _regular(3),
     "square": _regular(4),
     "pentagon": _regular(5),
@@ -55,7 +49,7 @@ _RADII: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "half disc": lambda angle: np.where(np.sin(angle) > 0, 1.0, 0.02),
     "open disc": lambda angle: np.where(np.cos(angle) > np.cos(0.6), 0.02, 1.0),
 }
-_CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
+CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
     "cross": (
         (-1, -3),
         (1, -3),
@@ -78,29 +72,29 @@ _CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-class ShapeWorld:
-    """Plane figures as classes."""
+class ShapeGenerator:
+    """Classes that are plane figures."""
 
     name = "shapes"
 
     def __init__(self) -> None:
-        """List the figures."""
-        self.classes = (*_RADII, *_CORNERS)
+        """Make a class of each figure."""
+        self.classes = (*RADII, *CORNERS)
 
-    def draw(self, label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Draw one warped figure with unsteady corners, uint8 [SIDE, SIDE], 255 inside."""
-        outline = _outline(self.classes[label])
-        outline = outline + rng.normal(0.0, 0.02, outline.shape) * (4 if len(outline) < _OUTLINE_POINTS else 1)
+    def draw(self, class_index: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Draw a figure with jittered corners, warped, uint8 [SIDE, SIDE], 255 inside."""
+        outline = _outline(self.classes[class_index])
+        outline = outline + rng.normal(0.0, 0.02, outline.shape) * (4 if len(outline) < OUTLINE_POINTS else 1)
         points = CANVAS / 2 + outline * (CONTENT / 2)
         canvas = Image.new("L", (CANVAS, CANVAS))
         ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in points], fill=255)
-        return warp(np.asarray(canvas), _TURN, rng)
+        return warp(np.asarray(canvas), GEOMETRY, rng)
 
 
-def _outline(name: str) -> NDArray[np.float64]:
+def _outline(name: str) -> npt.NDArray[np.float64]:
     """Return a figure's outline, float64 [points, 2] within -1..1."""
-    if name in _CORNERS:
-        return np.array(_CORNERS[name]) / 3.0
-    angle = np.linspace(-np.pi, np.pi, _OUTLINE_POINTS, endpoint=False)
-    radius = _RADII[name](angle)
+    if name in CORNERS:
+        return np.array(CORNERS[name]) / 3.0
+    angle = np.linspace(-np.pi, np.pi, OUTLINE_POINTS, endpoint=False)
+    radius = RADII[name](angle)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)

@@ -1,38 +1,36 @@
-"""The stroke world: invented characters, each a few pen strokes, written anew with an unsteady hand every time.
+"""Strokes: each class is an invented character of a few pen strokes, written with jitter.
 
-Fonts vary little within a class; handwriting varies much. A class is a list of strokes through a few control points
+Fonts vary little within a class, but handwriting varies much. A class is a list of strokes through a few control points
 on a coarse grid (compare the stroke programs of Lake et al. 2015, 'Human-level concept learning through probabilistic
-program induction'); a draw moves the control points and changes the pen.
+program induction'); each draw moves the control points and changes the pen's width.
 """
-
-from __future__ import annotations
 
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from starter.warp import CANVAS, CONTENT, Warp, warp
 
-Character: TypeAlias = tuple[NDArray[np.float64], ...]
+Character: TypeAlias = tuple[npt.NDArray[np.float64], ...]
 """Strokes in drawing order, each float64 [control points, 2] of x and y in 0..1."""
 
-_HAND = Warp(rotation=18.0)
-_GRID = 4
-_UNSTEADY = (0.02, 0.07)
-_PEN = (3.0, 12.0)
-_JOINED = 0.75
-_STRAIGHT = 2
-_CURVE_POINTS = 8
-_LIKENESS = 32
-_LIKE_A_DIGIT = 0.58
-_SLANTS = (-0.3, 0.0, 0.3)
-_LIKE_ANOTHER = 0.74
+GEOMETRY = Warp(rotation=18.0)
+GRID = 4
+JITTER = (0.02, 0.07)
+PEN_WIDTH = (3.0, 12.0)
+JOIN_CHANCE = 0.75
+STRAIGHT_POINTS = 2
+CURVE_POINTS = 8
+THUMBNAIL_SIDE = 32
+MAX_DIGIT_CORRELATION = 0.58
+SLANTS = (-0.3, 0.0, 0.3)
+MAX_CHARACTER_CORRELATION = 0.74
 
-# The ten digits as people write them, used for nothing but turning away invented characters that resemble one.
-_DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
+# The ten digits as people write them, used only to reject invented characters that resemble one.
+DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0.5, 0), (0.1, 0.3), (0.1, 0.7), (0.5, 1), (0.9, 0.7), (0.9, 0.3), (0.5, 0)),),
     (((0.5, 0), (0.5, 0.5), (0.5, 1)),),
     (((0.2, 0.3), (0.5, 0), (0.5, 0.5), (0.5, 1)),),
@@ -64,82 +62,83 @@ _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
 )
 
 
-class StrokeWorld:
-    """Invented characters as classes, the same for the same seed."""
+class StrokeGenerator:
+    """Classes that are invented characters, the same for the same seed."""
 
     name = "strokes"
 
     def __init__(self, classes: int = 200, seed: int = 7) -> None:
-        """Name that many characters; they are invented when first needed, which takes seconds."""
+        """Name the classes; the characters are invented when they are first needed, which takes seconds."""
         self.classes = tuple(f"character {number}" for number in range(classes))
         self._seed = seed
 
     @cached_property
     def characters(self) -> tuple[Character, ...]:
-        """The invented characters, each unlike the digits and unlike the others."""
+        """The invented characters; none resembles a digit or another character."""
         rng = np.random.default_rng(self._seed)
-        digits = np.stack([likeness(digit) for digit in digit_characters()])
-        views = np.zeros((len(self.classes), digits.shape[1]))
+        digits = np.stack([thumbnail(digit) for digit in digit_characters()])
+        thumbnails = np.zeros((len(self.classes), digits.shape[1]))
         characters: list[Character] = []
         while len(characters) < len(self.classes):
             character = _invent(rng)
-            view = likeness(character)
-            if (digits @ view).max() < _LIKE_A_DIGIT and (views @ view).max() < _LIKE_ANOTHER:
-                views[len(characters)] = view
+            pixels = thumbnail(character)
+            digit_correlation, character_correlation = (digits @ pixels).max(), (thumbnails @ pixels).max()
+            if digit_correlation < MAX_DIGIT_CORRELATION and character_correlation < MAX_CHARACTER_CORRELATION:
+                thumbnails[len(characters)] = pixels
                 characters.append(character)
         return tuple(characters)
 
-    def draw(self, label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def draw(self, class_index: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Write one character, uint8 [SIDE, SIDE], 255 where there is ink."""
-        unsteady = rng.uniform(*_UNSTEADY)
-        strokes = tuple(stroke + rng.normal(0.0, unsteady, stroke.shape) for stroke in self.characters[label])
-        pen = float(np.exp(rng.uniform(*np.log(_PEN))))
-        return warp(_written(strokes, pen, CANVAS, CONTENT), _HAND, rng)
+        jitter = rng.uniform(*JITTER)
+        strokes = tuple(stroke + rng.normal(0.0, jitter, stroke.shape) for stroke in self.characters[class_index])
+        pen = float(np.exp(rng.uniform(*np.log(PEN_WIDTH))))
+        return warp(_write_strokes(strokes, pen, CANVAS, CONTENT), GEOMETRY, rng)
 
 
 def digit_characters() -> tuple[Character, ...]:
     """Return the ten digits in their common written forms, upright and slanted both ways."""
     return tuple(
         tuple(np.array(stroke) @ np.array([[1.0, 0.0], [slant, 1.0]]) for stroke in strokes)
-        for strokes in _DIGITS
-        for slant in _SLANTS
+        for strokes in DIGITS
+        for slant in SLANTS
     )
 
 
-def likeness(character: Character) -> NDArray[np.float64]:
-    """Return a blurred view of a character, float64 [32 * 32]; the dot product of two is their correlation."""
+def thumbnail(character: Character) -> npt.NDArray[np.float64]:
+    """Return a small blurred image of a character, float64 [32 * 32]; the dot product of two is their correlation."""
     points = np.concatenate([_curve(stroke) for stroke in character])
     low = points.min(axis=0)
-    # Width and height are fitted apart, so that a squeezed digit is found too; but a bar must not grow into a block.
+    # Width and height are scaled separately, to detect squeezed digits; the minimum keeps a bar from becoming a block.
     span = np.maximum(points.max(axis=0) - low, 0.25)
     fitted = tuple((stroke - low) / span for stroke in character)
-    image = Image.fromarray(_written(fitted, 3.0, _LIKENESS, 24)).filter(ImageFilter.GaussianBlur(1.6))
-    view = np.asarray(image, dtype=np.float64).ravel()
-    view -= view.mean()
-    return view / np.linalg.norm(view)
+    image = Image.fromarray(_write_strokes(fitted, 3.0, THUMBNAIL_SIDE, 24)).filter(ImageFilter.GaussianBlur(1.6))
+    pixels = np.asarray(image, dtype=np.float64).ravel()
+    pixels -= pixels.mean()
+    return pixels / np.linalg.norm(pixels)
 
 
 def _invent(rng: np.random.Generator) -> Character:
     """Invent a character of two to four strokes; most later strokes start on an earlier one."""
-    strokes: list[NDArray[np.float64]] = []
+    strokes: list[npt.NDArray[np.float64]] = []
     for _ in range(int(rng.integers(2, 5))):
         count = int(rng.choice((2, 3, 4), p=(0.3, 0.4, 0.3)))
-        grid = rng.permutation(_GRID * _GRID)[:count]
-        points = np.stack([grid % _GRID, grid // _GRID], axis=1) / (_GRID - 1)
-        if strokes and rng.random() < _JOINED:
+        grid = rng.permutation(GRID * GRID)[:count]
+        points = np.stack([grid % GRID, grid // GRID], axis=1) / (GRID - 1)
+        if strokes and rng.random() < JOIN_CHANCE:
             earlier = strokes[int(rng.integers(len(strokes)))]
             points[0] = earlier[int(rng.integers(len(earlier)))]
         strokes.append(points)
     return tuple(strokes)
 
 
-def _curve(stroke: NDArray[np.float64]) -> NDArray[np.float64]:
+def _curve(stroke: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return points along the Catmull-Rom spline through the control points, float64 [points, 2]."""
-    if len(stroke) == _STRAIGHT:
+    if len(stroke) == STRAIGHT_POINTS:
         return stroke
     padded = np.concatenate([2 * stroke[:1] - stroke[1:2], stroke, 2 * stroke[-1:] - stroke[-2:-1]])
     before, start, end, after = (padded[shift : len(padded) - 3 + shift, None] for shift in range(4))
-    t = np.linspace(0.0, 1.0, _CURVE_POINTS)[None, :, None]
+    t = np.linspace(0.0, 1.0, CURVE_POINTS)[None, :, None]
     curve = 0.5 * (
         2 * start
         + (end - before) * t
@@ -149,9 +148,9 @@ def _curve(stroke: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(curve.reshape(-1, 2))
 
 
-def _written(strokes: Character, pen: float, canvas: int, content: int) -> NDArray[np.uint8]:
+def _write_strokes(strokes: Character, pen: float, canvas: int, content: int) -> npt.NDArray[np.uint8]:
     """Draw strokes with a round pen `pen` pixels wide into the centred content box, uint8 [canvas, canvas]."""
-    fine = 2  # drawn at twice the size, for Pillow's lines have jagged edges
+    fine = 2  # drawn at twice the size and then reduced, because Pillow's lines have jagged edges
     image = Image.new("L", (canvas * fine, canvas * fine))
     draw = ImageDraw.Draw(image)
     radius = pen * fine / 2

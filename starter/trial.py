@@ -1,12 +1,11 @@
-"""The trial: how well a linear classifier on frozen features does with few labels, beside what it must beat."""
-
-from __future__ import annotations
+"""The trial: few-shot accuracy of a linear classifier on frozen features, compared with controls."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -16,34 +15,29 @@ from starter.pretraining import new_base
 from starter.warp import SIDE
 from tasks.common.errors import GraftError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
 SHOTS = (1, 5, 10, 20)
 """Labelled images per class."""
-DEPTHS = ("conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu")
-"""The layers whose average-pooled outputs are tried, the last alone and the three joined."""
+TAPS = ("conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu")
+"""Layers whose average-pooled outputs are measured: the last alone, and the three joined."""
 
-_PIXELS = 16
-_RANDOM_BASES = 3
-_DEFECTS_EACH = 150
+PIXEL_GRID = 16
+RANDOM_BASES = 3
+IMAGES_PER_DEFECT = 150
 
 
 @dataclass(frozen=True)
 class Row:
-    """Mean accuracy, 0..1, by labelled images per class, for one kind of features on one target."""
+    """Mean accuracy, 0..1, by labelled images per class, for one kind of features on one dataset."""
 
-    target: str
+    dataset: str
     features: str
     accuracy: dict[int, float]
 
 
-def digit_images() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return scikit-learn's 1,797 digits: pictures, uint8 [n, SIDE, SIDE, 3], and labels, int32 [n].
+def digit_images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """Return scikit-learn's 1,797 digits: images, uint8 [n, SIDE, SIDE, 3], and class indexes, int32 [n].
 
-    The 8x8 originals with 17 grey levels are enlarged bilinearly. They are never trained on.
+    The 8x8 originals with 17 grey levels are enlarged bilinearly. The pretraining never uses them.
     """
     bunch = load_digits()
     small = np.round(bunch.images * (255 / 16)).astype(np.uint8)
@@ -53,83 +47,95 @@ def digit_images() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 
 def load_base(path: Path) -> keras.Model:
-    """Return the base with the weights of a file; GraftError when the file is missing or holds another network."""
+    """Return the base with the weights of a file.
+
+    Raises:
+        GraftError: The file is missing or holds other content than the weights of this network.
+    """
     base = new_base()
     if not path.is_file():
-        msg = f"expected starter weights at {path}, found no file; make them: make starter"
-        raise GraftError(msg)
+        message = f"expected starter weights at {path}, found no file; make them: make starter"
+        raise GraftError(message)
     try:
         base.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        msg = f"expected the weights of MobileNet 0.25 at 64x64 in {path}, found other content; make them: make starter"
-        raise GraftError(msg) from error
+        message = (
+            f"expected the weights of MobileNet 0.25 at 64x64 in {path}, found other content; make them: make starter"
+        )
+        raise GraftError(message) from error
     return base
 
 
-def tapped_features(base: keras.Model, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """Run the base once over pictures, uint8 [n, SIDE, SIDE, 3]; average-pooled float32 [n, channels] per depth."""
-    pooled = [keras.layers.GlobalAveragePooling2D()(base.get_layer(name).output) for name in DEPTHS]
-    taps = keras.Model(base.input, pooled)
-    outputs = [taps(pictures[start : start + 256] / np.float32(127.5) - 1) for start in range(0, len(pictures), 256)]
-    return [np.concatenate([np.asarray(output[depth]) for output in outputs]) for depth in range(len(DEPTHS))]
+def tap_features(base: keras.Model, images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    """Run the base once over images, uint8 [n, SIDE, SIDE, 3].
+
+    Returns:
+        For each tap its average-pooled output, float32 [n, channels].
+    """
+    pooled = [keras.layers.GlobalAveragePooling2D()(base.get_layer(name).output) for name in TAPS]
+    model = keras.Model(base.input, pooled)
+    outputs = [model(images[start : start + 256] / np.float32(127.5) - 1) for start in range(0, len(images), 256)]
+    return [np.concatenate([np.asarray(output[tap]) for output in outputs]) for tap in range(len(TAPS))]
 
 
 def few_shot_accuracy(
-    features: NDArray[np.float32], labels: NDArray[np.int32], shots: int, splits: int, seed: int = 0
+    features: npt.NDArray[np.float32], targets: npt.NDArray[np.int32], shots: int, splits: int, seed: int = 0
 ) -> float:
     """Return the accuracy of logistic regression trained on `shots` images per class, tested on all the others.
 
-    The mean over `splits` random draws of the training images. A feature is scaled by its deviation over the training
-    images plus the mean deviation of all the features: purely relative, since activations of a network with random
-    weights can be as small as 1e-14, and softened, since a few images say little about one feature's deviation.
+    It is the mean over `splits` random draws of the training images. Each feature is divided by its standard deviation
+    over the training images plus the mean deviation of all features. The scale is relative because activations of a
+    network with random weights can be as small as 1e-14; the mean is added because a few images are not enough to
+    estimate the deviation of one feature.
     """
     rng = np.random.default_rng((seed, shots))
     scores = []
     for _ in range(splits):
-        order = rng.permutation(len(labels))
-        chosen = np.concatenate([order[labels[order] == label][:shots] for label in np.unique(labels)])
-        rest = np.setdiff1d(order, chosen)
-        train = features[chosen].astype(np.float64)
+        order = rng.permutation(len(targets))
+        train_rows = np.concatenate([order[targets[order] == target][:shots] for target in np.unique(targets)])
+        test_rows = np.setdiff1d(order, train_rows)
+        train = features[train_rows].astype(np.float64)
         mean, deviation = train.mean(axis=0), train.std(axis=0)
         scale = deviation + deviation.mean()
-        classifier = LogisticRegression(max_iter=2000).fit((train - mean) / scale, labels[chosen])
-        scores.append(classifier.score((features[rest] - mean) / scale, labels[rest]))
+        classifier = LogisticRegression(max_iter=2000).fit((train - mean) / scale, targets[train_rows])
+        scores.append(classifier.score((features[test_rows] - mean) / scale, targets[test_rows]))
     return float(np.mean(scores))
 
 
 def trial(base: keras.Model, splits: int = 20) -> list[Row]:
-    """Try a base on the digits and on the made-up defects, with raw pixels and random weights as controls."""
-    targets = {"digits": digit_images(), "defects": defect_images(_DEFECTS_EACH, seed=3)}
+    """Measure a base on the digits and on the generated defects, with raw pixels and random weights as controls."""
+    datasets = {"digits": digit_images(), "defects": defect_images(IMAGES_PER_DEFECT, seed=3)}
     rows = []
-    for target, (pictures, labels) in targets.items():
-        depths = tapped_features(base, pictures)
+    for dataset, (images, targets) in datasets.items():
+        taps = tap_features(base, images)
         kinds = {
-            "last layer": [depths[-1]],
-            "three depths joined": [_joined(depths)],
-            "raw pixels": [_pixels(pictures)],
+            "last layer": [taps[-1]],
+            "three taps joined": [_concatenate(taps)],
+            "raw pixels": [_pixels(images)],
             "random weights, last layer": [],
-            "random weights, three depths joined": [],
+            "random weights, three taps joined": [],
         }
-        for seed in range(_RANDOM_BASES):
-            random_depths = tapped_features(new_base(seed), pictures)
-            kinds["random weights, last layer"].append(random_depths[-1])
-            kinds["random weights, three depths joined"].append(_joined(random_depths))
+        for seed in range(RANDOM_BASES):
+            random_taps = tap_features(new_base(seed), images)
+            kinds["random weights, last layer"].append(random_taps[-1])
+            kinds["random weights, three taps joined"].append(_concatenate(random_taps))
         for kind, variants in kinds.items():
             accuracy = {
-                shots: float(np.mean([few_shot_accuracy(variant, labels, shots, splits) for variant in variants]))
+                shots: float(np.mean([few_shot_accuracy(variant, targets, shots, splits) for variant in variants]))
                 for shots in SHOTS
             }
-            rows.append(Row(target, kind, accuracy))
+            rows.append(Row(dataset, kind, accuracy))
     return rows
 
 
-def _joined(depths: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Join depths, each brought to deviation 1: random networks' activations shrink by orders from layer to layer."""
-    return np.concatenate([depth / (depth.std() + np.finfo(np.float32).tiny) for depth in depths], axis=1)
+def _concatenate(taps: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Join taps, each scaled to deviation 1, because the activations of random networks shrink greatly with depth."""
+    return np.concatenate([tap / (tap.std() + np.finfo(np.float32).tiny) for tap in taps], axis=1)
 
 
-def _pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return grey 16x16 versions as vectors, float32 [n, 256]."""
-    block = SIDE // _PIXELS
-    grey = pictures.mean(axis=-1, dtype=np.float32)
-    return grey.reshape(-1, _PIXELS, block, _PIXELS, block).mean(axis=(2, 4)).reshape(len(pictures), -1)
+def _pixels(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the images as grey 16x16 pixels, float32 [n, 256]."""
+    block = SIDE // PIXEL_GRID
+    grey = images.mean(axis=-1, dtype=np.float32)
+    blocks = grey.reshape(-1, PIXEL_GRID, block, PIXEL_GRID, block)
+    return np.asarray(blocks.mean(axis=(2, 4)).reshape(len(images), -1))

@@ -1,1 +1,1 @@
-"""Gets the pretrained convolutional base, checks it, turns it into ONNX."""
+"""Stage `backbone`: gets the pretrained convolutional base, checks it, and converts it to ONNX."""

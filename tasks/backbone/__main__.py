@@ -1,4 +1,4 @@
-"""Door of the `backbone` stage."""
+"""Command of the `backbone` stage."""
 
 from tasks.common import params
 from tasks.common.command import parse_paths, quiet_imports, run_command
@@ -6,18 +6,18 @@ from tasks.common.command import parse_paths, quiet_imports, run_command
 
 def main() -> None:
     """Write the backbone that params.yaml names into --out."""
-    chosen = parse_paths("backbone", "Get the pretrained base, check it, turn it into ONNX.", out="folder to write")
-    settings = params.load(chosen.params)
+    arguments = parse_paths("backbone", "Get the pretrained base, check it, turn it into ONNX.", out="folder to write")
+    settings = params.load(arguments.params)
 
-    from tasks.backbone.registry import architecture
+    from tasks.backbone.registry import find_architecture
 
-    # TensorFlow takes seconds to import: a wrong name is told before.
+    # TensorFlow takes seconds to import, so a wrong name is reported before.
     if ":" not in settings.backbone.name:
-        architecture(settings.backbone.name)
+        find_architecture(settings.backbone.name)
     with quiet_imports():
-        from tasks.backbone.stage import make
+        from tasks.backbone.stage import prepare_backbone
 
-    make(settings.backbone, settings.features.taps, chosen.out)
+    prepare_backbone(settings.backbone, settings.features.taps, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,43 @@
-"""The whole network that params.yaml names, with its weights."""
+"""Whole pretrained networks: architecture and weights, before any layer is cut off."""
 
 from typing import NamedTuple
 
 import keras
 
-from tasks.backbone.construction import build, build_own
-from tasks.backbone.registry import architecture
-from tasks.backbone.weight_source import Source, find, given
+from tasks.backbone.construction import build
+from tasks.backbone.custom import build_custom
+from tasks.backbone.registry import find_architecture
+from tasks.backbone.weight_source import WeightSource, find_explicit_weights, find_weights
 from tasks.common.errors import GraftError
 from tasks.common.params import Backbone
-from tasks.networks import saving
+from tasks.networks.weight_loading import load_weights
 
 OWN = "own"
+"""Licence of weights that the user brought or that are random."""
 
 
 class Network(NamedTuple):
-    """A network and what has to be known to use it: its preprocessing, its weights, the licence they are under."""
+    """A Keras model with its weights, the preprocessing that it expects (`mode`), and where its weights come from."""
 
     name: str
     model: keras.Model
     mode: str
-    source: Source
+    source: WeightSource
     licence: str
 
 
 def load(params: Backbone) -> Network:
-    """Return the network of `params.name` with the weights of `params.weights`, whole: nothing is cut off yet.
+    """Return the whole network `params.name` with the weights `params.weights`.
 
-    Raises GraftError when there is no such network, or its weights cannot be had or do not fit.
+    Raises:
+        GraftError: there is no such network, or its weights cannot be found, downloaded, or loaded.
     """
     if ":" in params.name:
-        return _own(params)
-    row = architecture(params.name)
-    source = find(row, params)
+        return _load_custom(params)
+    architecture = find_architecture(params.name)
+    source = find_weights(architecture, params)
     model = build(
-        row,
+        architecture,
         source.input_size,
         source.alpha,
         params.seed,
@@ -42,14 +45,15 @@ def load(params: Backbone) -> Network:
         imagenet=source.imagenet,
     )
     if source.path is not None:
-        saving.load_weights(model, source.path)
-    licence = row.licence if source.imagenet else OWN
-    return Network(row.name, model, row.mode, source, "Apache-2.0" if source.name == "starter" else licence)
+        load_weights(model, source.path)
+    licence = architecture.licence if source.imagenet else OWN
+    licence = "Apache-2.0" if source.name == "starter" else licence
+    return Network(architecture.name, model, architecture.mode, source, licence)
 
 
-def _own(params: Backbone) -> Network:
-    for key, value in (("include_top", params.include_top), ("alpha", params.alpha is not None)):
-        if value:
+def _load_custom(params: Backbone) -> Network:
+    for key, is_set in (("include_top", params.include_top), ("alpha", params.alpha is not None)):
+        if is_set:
             message = f"backbone.{key} is set, but {params.name} is a network of your own: its function decides."
             raise GraftError(message)
     if params.weights in {"starter", "imagenet"}:
@@ -58,9 +62,9 @@ def _own(params: Backbone) -> Network:
             "Set it to none, a URL or a file."
         )
         raise GraftError(message)
-    path = given(params.weights, params.sha256)
-    model = build_own(params.name, params.input_size, params.seed)
+    path = find_explicit_weights(params.weights, params.sha256)
+    model = build_custom(params.name, params.input_size, params.seed)
     if path is not None:
-        saving.load_weights(model, path)
-    source = Source(path.name if path else "none", path, model.input_shape[1], None)
+        load_weights(model, path)
+    source = WeightSource(path.name if path else "none", path, model.input_shape[1], None)
     return Network(params.name, model, "none", source, OWN)

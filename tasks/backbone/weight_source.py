@@ -1,12 +1,12 @@
-"""Where a base's weights come from."""
+"""Weight files of a base: the bundled starter, ImageNet's, a URL, a path, or none."""
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tasks.backbone.download.cache import fetch
-from tasks.backbone.registry import Architecture, imagenet_file, sized
+from tasks.backbone.hashing import hash_file
+from tasks.backbone.registry import Architecture, find_imagenet_file, resolve_size
 from tasks.common.errors import GraftError
 from tasks.common.params import Backbone
 
@@ -14,15 +14,16 @@ STARTER = Path(__file__).with_name("mobilenet_0.25_64.weights.h5")
 STARTER_SIZE = 64
 STARTER_ALPHA = 0.25
 
-WORDS = ("starter", "imagenet", "none")
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+KEYWORDS = ("starter", "imagenet", "none")
+EXTENSIONS = (".h5", ".hdf5")
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Source(NamedTuple):
-    """Weights by name and file (None: random), with the input size in pixels and the width multiplier they are for.
+class WeightSource(NamedTuple):
+    """A weights file (None: random weights), with the input size in pixels and the width multiplier that it is for.
 
-    `imagenet`: they are the very ones that keras.applications published.
+    `imagenet` is true for exactly the files that keras.applications published.
     """
 
     name: str
@@ -32,97 +33,101 @@ class Source(NamedTuple):
     imagenet: bool = False
 
 
-def find(row: Architecture, params: Backbone) -> Source:
-    """Return the weights that params.yaml asks for, downloaded if need be; raises GraftError if they cannot be had."""
+def find_weights(architecture: Architecture, params: Backbone) -> WeightSource:
+    """Return the weights that params.yaml asks for, downloaded if necessary.
+
+    Raises:
+        GraftError: there are no such weights, they cannot be downloaded, or they do not have the expected hash.
+    """
     if params.weights == "starter":
-        return _starter(row, params)
-    size, alpha = sized(row, params.input_size, params.alpha)
+        return _find_starter(architecture, params)
+    size, alpha = resolve_size(architecture, params.input_size, params.alpha)
     if params.weights == "imagenet":
-        return _imagenet(row, params, size, alpha)
-    path = given(params.weights, params.sha256)
+        return _find_imagenet(architecture, params, size, alpha)
+    path = find_explicit_weights(params.weights, params.sha256)
     if path is None:
-        return Source("none", None, size, alpha)
-    hashes = row.hash if params.include_top else row.hash_no_top
-    return Source(path.name, path, size, alpha, imagenet=_is(path, hashes.get(alpha)))
+        return WeightSource("none", None, size, alpha)
+    digests = architecture.hash if params.include_top else architecture.hash_no_top
+    return WeightSource(path.name, path, size, alpha, imagenet=_has_digest(path, digests.get(alpha)))
 
 
-def given(weights: str, sha256: str | None) -> Path | None:
-    """Return the file that `weights` names, a path or an https URL, held to its SHA-256; None for `none`.
+def find_explicit_weights(weights: str, sha256: str | None) -> Path | None:
+    """Return the file that `weights` names, a path or an https URL, after checking its SHA-256; None for `none`.
 
-    Raises GraftError that says what `backbone.sha256` is to be.
+    Raises:
+        GraftError: there is no such file, or it does not have this SHA-256; the message says what to set.
     """
     if weights == "none":
         return None
     if "://" in weights:
-        return _downloaded(weights, sha256)
+        return _download(weights, sha256)
     path = Path(weights)
-    expected = f"backbone.weights is '{weights}'; expected "
     if not path.is_file():
-        raise GraftError(expected + f"{', '.join(WORDS)}, an https URL, or an existing .h5 file.")
-    if path.suffix not in {".h5", ".hdf5"}:
-        raise GraftError(expected + "Keras weights in HDF5 (.h5), no other format.")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        message = (
+            f"backbone.weights is '{weights}'; expected {', '.join(KEYWORDS)}, an https URL, or an existing .h5 file."
+        )
+        raise GraftError(message)
+    if path.suffix not in EXTENSIONS:
+        message = f"backbone.weights is '{weights}'; expected Keras weights in HDF5 (.h5), no other format."
+        raise GraftError(message)
+    actual = hash_file(path)
     if sha256 is None:
         message = (
             f"backbone.weights is the file '{weights}', and a file is held to its hash, so that another one re-runs "
-            f"the stage. Set backbone.sha256 to {found}."
+            f"the stage. Set backbone.sha256 to {actual}."
         )
         raise GraftError(message)
-    if found != sha256:
+    if actual != sha256:
         message = (
-            f"backbone.sha256 is {sha256}, but '{weights}' has {found}. Restore the file, or set backbone.sha256 "
+            f"backbone.sha256 is {sha256}, but '{weights}' has {actual}. Restore the file, or set backbone.sha256 "
             "to that if the change is wanted."
         )
         raise GraftError(message)
     return path
 
 
-def _downloaded(url: str, sha256: str | None) -> Path:
+def _download(url: str, sha256: str | None) -> Path:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         message = f"backbone.weights is '{url}'; expected an https URL."
         raise GraftError(message)
     name = parts.path.rsplit("/", 1)[-1]
-    if not name.endswith((".h5", ".hdf5")):
+    if not name.endswith(EXTENSIONS):
         message = f"backbone.weights is '{url}'; expected the URL of a .h5 file."
         raise GraftError(message)
     if sha256 is None:
         message = "backbone.weights is a URL; set backbone.sha256 to the file's SHA-256, as its publisher states it."
         raise GraftError(message)
-    # Two hosts may call different files alike.
+    # Different files on two hosts may have the same name.
     return fetch(url, f"{sha256[:12]}_{name}", sha256)
 
 
-def _imagenet(row: Architecture, params: Backbone, size: int, alpha: float | None) -> Source:
-    if params.include_top and size != row.input_size and size not in row.sizes:
-        sizes = ", ".join(map(str, row.sizes or (row.input_size,)))
-        message = f"{row.name} with its ImageNet top takes images of {sizes} pixels; backbone.input_size is {size}."
+def _find_imagenet(architecture: Architecture, params: Backbone, size: int, alpha: float | None) -> WeightSource:
+    if params.include_top and size != architecture.input_size and size not in architecture.sizes:
+        sizes = ", ".join(map(str, architecture.sizes or (architecture.input_size,)))
+        message = (
+            f"{architecture.name} with its ImageNet top takes images of {sizes} pixels; backbone.input_size is {size}."
+        )
         raise GraftError(message)
-    file = imagenet_file(row, alpha, size, include_top=params.include_top)
-    path = fetch(*file, begins=SIGNATURE)
-    if params.sha256 is not None and not _is(path, params.sha256):
+    file = find_imagenet_file(architecture, alpha, size, include_top=params.include_top)
+    path = fetch(file.url, file.name, file.digest, HDF5_SIGNATURE)
+    if params.sha256 is not None and not _has_digest(path, params.sha256):
         message = f"{path} does not have the SHA-256 in backbone.sha256. Set it to null, or to the hash of that file."
         raise GraftError(message)
-    return Source("imagenet", path, size, alpha, imagenet=True)
+    return WeightSource("imagenet", path, size, alpha, imagenet=True)
 
 
-def _starter(row: Architecture, params: Backbone) -> Source:
+def _find_starter(architecture: Architecture, params: Backbone) -> WeightSource:
     alpha = params.alpha or STARTER_ALPHA
-    if (row.name, alpha) != ("MobileNet", STARTER_ALPHA) or params.include_top:
-        found = row.name if row.name != "MobileNet" else f"MobileNet with alpha {alpha:g}"
+    if (architecture.name, alpha) != ("MobileNet", STARTER_ALPHA) or params.include_top:
+        network = architecture.name if architecture.name != "MobileNet" else f"MobileNet with alpha {alpha:g}"
         message = (
-            f"the starter weights are for MobileNet with alpha {STARTER_ALPHA} without its top; found {found}"
+            f"the starter weights are for MobileNet with alpha {STARTER_ALPHA} without its top; found {network}"
             f"{' with it' if params.include_top else ''}. Set backbone.weights to imagenet, none, a URL or a file."
         )
         raise GraftError(message)
-    return Source("starter", STARTER, params.input_size or STARTER_SIZE, alpha)
+    return WeightSource("starter", STARTER, params.input_size or STARTER_SIZE, alpha)
 
 
-def _is(path: Path, digest: str | None) -> bool:
-    """Tell whether the file has that MD5 or SHA-256."""
-    if digest is None:
-        return False
-    algorithm = "md5" if len(digest) == 32 else "sha256"  # noqa: PLR2004  hexadecimal digits
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest() == digest
+def _has_digest(path: Path, digest: str | None) -> bool:
+    return digest is not None and hash_file(path, digest) == digest

@@ -1,1 +1,1 @@
-"""What several stages need."""
+"""Parameters, errors, command lines, files, progress and threads, shared by all stages."""

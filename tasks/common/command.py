@@ -1,4 +1,4 @@
-"""How every stage's command starts and ends."""
+"""The command line of a stage: its arguments, its errors and its exit code."""
 
 import argparse
 import os
@@ -10,47 +10,51 @@ from tempfile import TemporaryFile
 
 from tasks.common.errors import GraftError
 
-IMAGES = "folder that the manifest's paths start from"
+IMAGES = "folder that the paths in the manifest are relative to"
 ACCEPTED = "accepted manifest (.parquet)"
 
 
-def parse_paths(stage: str, summary: str, **meanings: str) -> argparse.Namespace:
-    """Parse the command line of `python -m tasks.STAGE`: a required path for each word, and --params."""
+def parse_paths(stage: str, summary: str, **help_texts: str) -> argparse.Namespace:
+    """Parse the command line of `python -m tasks.STAGE`.
+
+    Each keyword of `help_texts` becomes a required option whose value is a path. `--params` is optional.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m tasks.{stage}", description=summary)
-    for word, meaning in meanings.items():
-        parser.add_argument(f"--{word}", type=Path, required=True, help=meaning)
+    for option, help_text in help_texts.items():
+        parser.add_argument(f"--{option}", type=Path, required=True, help=help_text)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (default: %(default)s)")
     return parser.parse_args()
 
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Hold back what libraries write to standard error while they are imported; write it after all if that fails.
+    """Suppress standard error while libraries are imported; if an import fails, write the suppressed text.
 
-    TensorFlow's native libraries greet every start with a page of lines, from before their own log levels count.
+    TensorFlow's native libraries write a page of lines at every start, before their log level takes effect. These
+    lines bypass `sys.stderr`, so the file descriptor itself is redirected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    screen = os.dup(2)
-    with TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    stderr_copy = os.dup(2)
+    with TemporaryFile() as suppressed:
+        os.dup2(suppressed.fileno(), 2)
         try:
             yield
         except BaseException:
             sys.stderr.flush()
-            held.seek(0)
-            os.write(screen, held.read())
+            suppressed.seek(0)
+            os.write(stderr_copy, suppressed.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(screen, 2)
-            os.close(screen)
+            os.dup2(stderr_copy, 2)
+            os.close(stderr_copy)
 
 
 def run_command(stage: str, main: Callable[[], None]) -> None:
-    """Run a stage's main function and leave with its exit code.
+    """Run a stage's main function; a GraftError or Ctrl-C ends the process with an exit code.
 
-    Bad input ends in one line, `graft STAGE: error: ...`, on standard error; a defect keeps its traceback.
+    Bad input ends in one line on standard error, `graft STAGE: error: ...`. A defect keeps its traceback.
     """
     try:
         main()

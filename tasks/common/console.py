@@ -1,4 +1,4 @@
-"""Tables for people, on a terminal or in a file."""
+"""Plain text tables, on a terminal or in a file."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +9,9 @@ from rich.text import Text
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print the rows under their columns' names, nothing shortened.
+    """Print rows under the names of their columns; no cell is shortened.
 
-    A column whose name begins with `>` is set flush right. Texts are printed as they are, without markup.
+    A column whose name begins with `>` is aligned to the right. Text is printed as it is, without markup.
     """
     table = Table(box=None, pad_edge=False)
     for name in columns:
@@ -19,6 +19,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console = Console()
-    # A table wider than the screen is left to the terminal: a name that is cut short is of no use.
+    # rich would shorten the cells of a table that is wider than the terminal, and a shortened name cannot be used.
     console.width = max(console.width, Measurement.get(console, console.options.update(width=10_000), table).maximum)
     console.print(table)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import StrEnum
 
 
 class GraftError(Exception):
-    """Bad input, told in one line: what was expected, what was found, what to do next."""
+    """Bad input; the message is one line: what was expected, what was found, what to do next."""
 
     exit_code = 1
 
@@ -14,8 +15,30 @@ class ParamsError(GraftError):
     """A key or a value of params.yaml that cannot be used."""
 
 
+class QuarantineKind(StrEnum):
+    """Why a file is set aside: the values of the column `kind` in the manifest and in quarantine.csv."""
+
+    NO_CLASS = "no_class"
+    LINK = "link"
+    BAD_NAME = "bad_name"
+    UNREADABLE = "unreadable"
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"
+    TOO_LARGE = "too_large"
+    DAMAGED = "damaged"
+    TOO_SMALL = "too_small"
+    CONFLICTING_LABEL = "conflicting_label"
+    COPY = "copy"
+
+
 class ImageError(GraftError):
-    """One image that cannot be used; the text is the reason alone, the caller knows the path."""
+    """An image that cannot be used; the message is the reason alone, because the caller knows the path."""
+
+    # The default lets the processes of a cluster unpickle the error; `kind` is restored afterwards.
+    def __init__(self, reason: str, kind: QuarantineKind = QuarantineKind.UNREADABLE) -> None:
+        """Give the reason as a sentence and as a kind."""
+        super().__init__(reason)
+        self.kind = kind
 
 
 class GateError(GraftError):
@@ -23,13 +46,13 @@ class GateError(GraftError):
 
 
 class DownloadError(GraftError):
-    """A download that failed for a reason that may pass; the exit code is sysexits' EX_TEMPFAIL."""
+    """A download that failed for a reason that may be temporary; its exit code is EX_TEMPFAIL of sysexits.h."""
 
     exit_code = 75
 
 
-def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """Name the nearest allowed word, as a sentence with a leading space; empty when none is near."""
-    by_lower = {word.lower(): word for word in allowed}
-    matches = get_close_matches(found.lower(), by_lower, n=1, cutoff=0.6)
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Suggest the nearest allowed name, in a sentence with a leading space; return "" if none is similar enough."""
+    by_lower = {candidate.lower(): candidate for candidate in allowed}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[matches[0]]}'?" if matches else ""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are written completely or not at all, and the cache folder."""
 
 import os
 import shutil
@@ -10,14 +10,14 @@ from tasks.common.errors import GraftError
 
 
 def cache_folder() -> Path:
-    """Return where what can be had again is kept across runs: GRAFT_CACHE, or `graft` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GRAFT_CACHE") or Path(home) / "graft")
+    """Return the folder of the caches that runs share: GRAFT_CACHE, or else `graft` in the user's cache folder."""
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GRAFT_CACHE") or Path(user_cache) / "graft")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; rename it on success, remove it on any failure."""
+    """Yield a temporary path beside `path`; the file written there is renamed on success and removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,7 +29,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; on success it takes the place of `path`, else it is removed."""
+    """Yield an empty temporary folder beside `path`; it replaces `path` on success and is removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -42,9 +42,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def require(path: Path, made_by: str) -> Path:
-    """Return `path` if it exists; else raise a GraftError that names the stage to run."""
+def require(path: Path, stage: str) -> Path:
+    """Return `path` if it exists; otherwise raise a GraftError that names the stage to run."""
     if not path.exists():
-        message = f"{path} is missing: stage '{made_by}' makes it. Run `dvc repro {made_by}`."
+        message = f"{path} is missing: stage '{stage}' makes it. Run `dvc repro {stage}`."
         raise GraftError(message)
     return path

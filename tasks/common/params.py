@@ -1,4 +1,4 @@
-"""params.yaml as frozen, bounded models, one a section."""
+"""The models that params.yaml is read into: one for each section, frozen, with bounds on every value."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 
 
 def _cut(value: object) -> str | float:
-    """Check a cut by hand: of a union, pydantic would tell an error for each of its kinds."""
+    """Return a valid cut as it is; pydantic itself would report one error for each type of the union."""
     if isinstance(value, str) and value:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
@@ -29,121 +29,125 @@ Cut = Annotated[str | float, PlainValidator(_cut)]
 
 
 class Section(BaseModel):
-    """One section of params.yaml: every key required, no other key allowed, types as written."""
+    """A section of params.yaml: every key is required, other keys are refused, values are not converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Dataset(Section):
-    """Which images there are and how they are split."""
+    """The images and how they are split."""
 
-    # It stands between double quotes in dvc.yaml's commands.
-    source: str = Field(pattern=r'^[^"$`\\\r\n]+$', description="folder of class folders")
-    seed: int = Field(ge=0, description="another seed, another split")
-    val_fraction: float = Field(gt=0, lt=0.5, description="share of images that choose when training stops")
-    test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation sees")
+    # dvc.yaml puts this value between double quotes in shell commands.
+    source: str = Field(pattern=r'^[^"$`\\\r\n]+$', description="folder with a folder of images for each class")
+    seed: int = Field(ge=0, description="seed of the split")
+    val_fraction: float = Field(gt=0, lt=0.5, description="share of images that decide when training stops")
+    test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation uses")
     near_duplicate_bits: int = Field(
-        ge=0, le=16, description="images whose hashes differ by at most this share a split"
+        ge=0, le=16, description="images whose hashes differ by at most this many bits are in the same split"
     )
     max_megapixels: Positive = Field(description="larger images are set aside")
 
 
 class Validation(Section):
-    """When a dataset is good enough to train on."""
+    """The conditions under which a dataset is good enough to train on."""
 
-    min_classes: int = Field(ge=2, description="fewer classes stop the run")
-    min_images_per_class: int = Field(ge=3, description="usable images that every class needs")
-    max_unusable_fraction: Fraction = Field(description="a larger share of unusable images stops the run")
-    min_side: int = Field(ge=1, description="pixels; smaller images are set aside")
-    max_class_ratio: float = Field(ge=1, description="largest class over smallest; above it a warning")
+    min_classes: int = Field(ge=2, description="the run stops if there are fewer classes")
+    min_images_per_class: int = Field(ge=3, description="least number of usable images in every class")
+    max_unusable_fraction: Fraction = Field(description="the run stops if a larger share of the images is unusable")
+    min_side: int = Field(ge=1, description="pixels; images with a shorter side are set aside")
+    max_class_ratio: float = Field(ge=1, description="largest class size over smallest; a warning above it")
 
 
 class Backbone(Section):
-    """Which pretrained network, with which weights."""
+    """The pretrained network and its weights."""
 
-    name: str = Field(min_length=1, description="a name of the registry, or backbones.MODULE:FUNCTION")
+    name: str = Field(min_length=1, description="a name in the registry, or backbones.MODULE:FUNCTION")
     weights: str = Field(min_length=1, description="starter, imagenet, none, an https URL, or the path of an .h5 file")
-    sha256: str | None = Field(pattern="^[0-9a-f]{64}$", description="of the weights file; a URL or a path needs it")
-    include_top: bool = Field(description="true: keep the network's own classifier, to tap its dense layers")
-    input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the weights' own")
-    alpha: float | None = Field(gt=0, le=2, description="width multiplier; null: the weights' own")
-    cut: Cut | None = Field(description="use the layers up to this one: a layer, a block, a fraction; null: all")
-    pooling: Literal["avg", "max", "none"] = Field(description="how maps become one vector; none: flattened")
-    seed: int = Field(ge=0, description="of random weights (weights: none)")
-    tolerance: Positive = Field(description="largest relative difference between Keras and ONNX")
+    sha256: str | None = Field(
+        pattern="^[0-9a-f]{64}$", description="of the weights file; required for a URL or a path"
+    )
+    include_top: bool = Field(description="true: keep the network's own classifier and its dense layers")
+    input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the size that the weights are for")
+    alpha: float | None = Field(gt=0, le=2, description="width multiplier; null: that of the weights")
+    cut: Cut | None = Field(description="last layer in use: a layer, a block or a fraction of depth; null: all")
+    pooling: Literal["avg", "max", "none"] = Field(description="how feature maps become a vector; none: flattened")
+    seed: int = Field(ge=0, description="seed of random weights (weights: none)")
+    tolerance: Positive = Field(description="largest relative difference allowed between Keras and ONNX")
 
 
 class Features(Section):
-    """How the frozen base runs over the images."""
+    """The computation of features by the frozen base."""
 
     taps: Annotated[list[Cut], Field(min_length=1)] | None = Field(
-        description="cuts whose features are joined; null: the top alone"
+        description="cuts whose features are concatenated; null: only the last layer"
     )
-    views: int = Field(ge=1, le=1000, description="views of each training image, the plain one included")
-    runtime: Literal["onnxruntime", "openvino"] = Field(description="what runs the base over training images")
-    precision: Literal["float32", "bf16", "int8"] = Field(description="of training features; others are float32")
-    batch_size: int = Field(ge=1, le=4096, description="images a forward pass")
-    threads: int | None = Field(ge=1, le=1024, description="workers, or processes of a local cluster; null: one a core")
+    views: int = Field(ge=1, le=1000, description="views of each training image, including the plain image")
+    runtime: Literal["onnxruntime", "openvino"] = Field(description="runs the base over training images")
+    precision: Literal["float32", "bf16", "int8"] = Field(description="for training images; others use float32")
+    batch_size: int = Field(ge=1, le=4096, description="images in a forward pass")
+    threads: int | None = Field(
+        ge=1, le=1024, description="threads, or processes of a local cluster; null: one for each core"
+    )
     store: str | None = Field(min_length=1, description="folder or URI of the feature store; null: the user's cache")
     cluster: str | None = Field(min_length=1, description="local, or the address of a Dask scheduler; null: none")
 
 
 class Augmentation(Section):
-    """How views beyond the plain image differ from it."""
+    """The differences between an image and its augmented views."""
 
-    horizontal_flip: bool = Field(description="half of the views have left and right changed")
-    vertical_flip: bool = Field(description="half of the views have top and bottom changed")
-    crop: float = Field(gt=0, le=1, description="least share of the area that is kept")
-    rotation: float = Field(ge=0, le=180, description="degrees: turned by up to this either way")
-    zoom: float = Field(ge=0, le=0.9, description="magnified by 1 - zoom to 1 + zoom")
-    brightness: float = Field(ge=0, le=1, description="values times 1 - brightness to 1 + brightness")
-    contrast: float = Field(ge=0, le=1, description="distances from the mean grey, likewise")
-    colour: float = Field(ge=0, le=1, description="distances from the pixel's own grey, likewise")
-    seed: int = Field(ge=0, description="another seed, other views")
+    horizontal_flip: bool = Field(description="mirror half of the views left to right")
+    vertical_flip: bool = Field(description="mirror half of the views top to bottom")
+    crop: float = Field(gt=0, le=1, description="smallest share of the area that a crop keeps")
+    rotation: float = Field(ge=0, le=180, description="degrees; views are rotated by up to this in either direction")
+    zoom: float = Field(ge=0, le=0.9, description="views are magnified by 1 - zoom to 1 + zoom")
+    brightness: float = Field(ge=0, le=1, description="values are multiplied by 1 - brightness to 1 + brightness")
+    contrast: float = Field(ge=0, le=1, description="differences from the mean grey are multiplied likewise")
+    colour: float = Field(ge=0, le=1, description="differences from each pixel's own grey are multiplied likewise")
+    seed: int = Field(ge=0, description="seed of the views")
 
 
 class Training(Section):
-    """What training the head and fine-tuning share."""
+    """The parameters that training the head and fine-tuning share."""
 
-    learning_rate: float = Field(gt=0, le=10, description="peak of AdamW's learning rate")
-    weight_decay: float = Field(ge=0, lt=1, description="AdamW's decoupled weight decay")
-    label_smoothing: Fraction = Field(description="share of the target spread over all classes")
-    batch_size: int = Field(ge=1, le=65536, description="images a step")
-    epochs: int = Field(ge=1, le=100_000, description="upper limit")
-    patience: int = Field(ge=1, description="epochs without a better validation loss before training stops")
-    seed: int = Field(ge=0, description="of initial weights, order and dropout")
-    threads: int = Field(ge=1, le=256, description="of TensorFlow; another count, other last bits")
+    learning_rate: float = Field(gt=0, le=10, description="highest learning rate of AdamW")
+    weight_decay: float = Field(ge=0, lt=1, description="decoupled weight decay of AdamW")
+    label_smoothing: Fraction = Field(description="share of the target that is spread over all classes")
+    batch_size: int = Field(ge=1, le=65536, description="images in a training step")
+    epochs: int = Field(ge=1, le=100_000, description="largest number of epochs")
+    patience: int = Field(ge=1, description="training stops after this many epochs without a lower validation loss")
+    seed: int = Field(ge=0, description="seed of initial weights, order of images and dropout")
+    threads: int = Field(ge=1, le=256, description="of TensorFlow; the number affects the last bits of results")
 
 
 class Head(Training):
-    """The dense classifier on the features."""
+    """Training of the dense classifier on the features."""
 
     hidden: list[Width] = Field(description="widths of the dense layers before the output")
     dropout: Fraction = Field(description="share of values dropped before each dense layer")
 
 
 class Finetuning(Training):
-    """Training the top of the base too."""
+    """Training of the last layers of the base together with the head."""
 
-    enabled: bool = Field(description="false: the head is passed on unchanged")
-    cut: Cut = Field(description="layers above this one are trained on: a layer, a block, a fraction of depth")
+    enabled: bool = Field(description="false: the head is exported unchanged")
+    cut: Cut = Field(description="layers after this one are trained: a layer, a block or a fraction of depth")
 
 
 class Export(Section):
-    """How closely the exported file is held to the training side."""
+    """The comparison of the exported file with the models that were trained."""
 
-    parity_images: int = Field(ge=1, description="validation images that are compared")
-    tolerance: Positive = Field(description="largest difference of a probability")
+    parity_images: int = Field(ge=1, description="validation images that the comparison uses")
+    tolerance: Positive = Field(description="largest difference allowed between probabilities")
 
 
 class Evaluation(Section):
-    """What is said of the exported file."""
+    """The test of the exported file."""
 
-    confidence: float = Field(gt=0.5, lt=1, description="of the accuracy interval")
+    confidence: float = Field(gt=0.5, lt=1, description="confidence level of the accuracy interval")
 
 
 class Params(Section):
-    """The whole of params.yaml."""
+    """All sections of params.yaml."""
 
     dataset: Dataset
     validation: Validation
@@ -157,9 +161,10 @@ class Params(Section):
 
 
 def load(path: Path) -> Params:
-    """Read and check the whole file, so that a typo anywhere is found by the first stage that runs.
+    """Read and check the whole file, so that the first stage that runs reports every mistake in it.
 
-    Raises ParamsError with one line that names every wrong key, what was found, and what is allowed.
+    Raises:
+        ParamsError: in one line, each wrong key with its value and the allowed values.
     """
     try:
         document = YAML(typ="safe", pure=True).load(path)
@@ -177,7 +182,7 @@ def load(path: Path) -> Params:
 
 
 def check(document: object, path: Path) -> Params:
-    """Turn a parsed document into Params; `path` is only named in errors. Raises ParamsError."""
+    """Turn a parsed document into Params, or raise a ParamsError that names `path` as its file."""
     try:
         return Params.model_validate(document)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work on standard error: a bar on a terminal, a line every few seconds elsewhere."""
 
 import sys
 import time
@@ -24,22 +24,25 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 class RateColumn(ProgressColumn):
-    """How many pass in a second."""
+    """The number of units a second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, or nothing before there is one."""
+        """Return the rate, or an empty text before it can be estimated."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
-def _one(_item: Any) -> int:
+def _one_unit(_item: Any) -> int:
     return 1
 
 
 def track(
-    items: Iterable[Item], total: int, label: str, unit: str = "images", size: Callable[[Item], int] = _one
+    items: Iterable[Item], total: int, title: str, unit: str = "images", size: Callable[[Item], int] = _one_unit
 ) -> Iterator[Item]:
-    """Yield `items` on, showing how many of `total` have passed on standard error; an item counts for its `size`."""
+    """Yield the items unchanged and show the progress of the consumer.
+
+    `title` opens each line. An item counts as `size(item)` units, and `total` is the number of units in all.
+    """
     if sys.stderr.isatty():
         columns = (
             TextColumn("{task.description}"),
@@ -51,21 +54,21 @@ def track(
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(label, total=total)
+            task = progress.add_task(title, total=total)
             for item in items:
                 yield item
                 progress.advance(task, size(item))
     else:
-        yield from _track_in_lines(items, total, label, unit, size)
+        yield from _track_in_lines(items, total, title, unit, size)
 
 
 def say(text: str) -> None:
-    """Write one line of plain progress to standard error at once."""
+    """Write a line to standard error and flush it."""
     print(text, file=sys.stderr, flush=True)
 
 
 def _track_in_lines(
-    items: Iterable[Item], total: int, label: str, unit: str, size: Callable[[Item], int]
+    items: Iterable[Item], total: int, title: str, unit: str, size: Callable[[Item], int]
 ) -> Iterator[Item]:
     start = last = time.monotonic()
     done = 0
@@ -75,6 +78,6 @@ def _track_in_lines(
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             rate = done / (now - start)
-            say(f"{label}: {done:,}/{total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left")
+            say(f"{title}: {done:,}/{total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:,.0f} s left")
             last = now
-    say(f"{label}: {done:,}/{total:,} {unit} in {time.monotonic() - start:,.1f} s")
+    say(f"{title}: {done:,}/{total:,} {unit} in {time.monotonic() - start:,.1f} s")

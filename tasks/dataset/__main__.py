@@ -1,19 +1,19 @@
-"""Door of the `dataset` stage."""
+"""Command of the `dataset` stage."""
 
 from tasks.common import params
 from tasks.common.command import parse_paths, run_command
-from tasks.dataset.stage import make
+from tasks.dataset.stage import scan_dataset
 
 
 def main() -> None:
     """Scan --images into the manifest --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "dataset",
         "Scan a folder of class folders: decode, hash, split.",
         images="folder of class folders",
         out="manifest to write (.parquet)",
     )
-    make(chosen.images, chosen.out, params.load(chosen.params).dataset)
+    scan_dataset(arguments.images, arguments.out, params.load(arguments.params).dataset)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Which files of a folder belong to which class."""
+"""The files of a dataset's folder and the class of each."""
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.common.errors import GraftError
+from tasks.common.errors import GraftError, QuarantineKind
 
 IGNORED = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -14,47 +14,53 @@ class Entry(NamedTuple):
 
     path: str
     label: str
+    kind: QuarantineKind | None = None
     reason: str | None = None
 
 
-def entries(root: Path) -> list[Entry]:
+def list_files(root: Path) -> list[Entry]:
     """List every visible file below `root`, sorted by path; the first folder of its path is its class.
 
-    Raises GraftError when the folder is missing, holds no files, or holds a single class.
+    A file or a linked folder that cannot be used is listed with its kind and reason.
+
+    Raises:
+        GraftError: The folder is missing, holds no files, or holds a single class.
     """
     layout = f"Expected one folder a class, {root}/CLASS/IMAGE"
     if not root.is_dir():
         message = f"{root} is not a folder. {layout}; set dataset.source in params.yaml."
         raise GraftError(message)
-    found = sorted(_walk(root), key=lambda entry: (entry.path, entry.reason or ""))
-    classes = sorted({entry.label for entry in found if entry.label})
-    if not found:
+    entries = sorted(_walk(root), key=lambda entry: (entry.path, entry.reason or ""))
+    classes = sorted({entry.label for entry in entries if entry.label})
+    if not entries:
         message = f"{root} holds no images. {layout}; set dataset.source in params.yaml."
         raise GraftError(message)
     if len(classes) <= 1:
-        held = f"one class, '{classes[0]}'" if classes else "files but no class folders"
-        message = f"{root} holds {held}. {layout}, with two classes or more."
+        content = f"one class, '{classes[0]}'" if classes else "files but no class folders"
+        message = f"{root} holds {content}. {layout}, with two classes or more."
         raise GraftError(message)
-    return found
+    return entries
 
 
 def _walk(root: Path) -> list[Entry]:
-    found = []
-    for folder, folders, files in os.walk(root):
-        place = Path(folder).relative_to(root)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
-        found += [_entry(place / name, "a folder behind a symbolic link is not followed") for name in linked]
-        found += [
-            _entry(place / name, None) for name in files if not name.startswith(".") and name.lower() not in IGNORED
-        ]
-    return found
+    entries = []
+    for folder, subfolders, files in os.walk(root):
+        relative = Path(folder).relative_to(root)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        entries += [_entry(relative / name, is_link=True) for name in subfolders if (Path(folder) / name).is_symlink()]
+        visible = [name for name in files if not name.startswith(".") and name.lower() not in IGNORED]
+        entries += [_entry(relative / name) for name in visible]
+    return entries
 
 
-def _entry(path: Path, reason: str | None) -> Entry:
+def _entry(path: Path, *, is_link: bool = False) -> Entry:
     text = path.as_posix()
     readable = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    if readable != text:
-        reason = "the name is not valid UTF-8"
     label = readable.split("/", 1)[0] if "/" in readable else ""
-    return Entry(readable, label, reason or (None if label else "lies in no class folder"))
+    if readable != text:
+        return Entry(readable, label, QuarantineKind.BAD_NAME, "the name is not valid UTF-8")
+    if is_link:
+        return Entry(text, label, QuarantineKind.LINK, "a folder behind a symbolic link is not followed")
+    if not label:
+        return Entry(text, label, QuarantineKind.NO_CLASS, "lies in no class folder")
+    return Entry(text, label)

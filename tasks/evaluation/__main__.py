@@ -1,13 +1,13 @@
-"""Door of the `evaluation` stage."""
+"""Command of the `evaluation` stage."""
 
 from tasks.common import params
 from tasks.common.command import ACCEPTED, IMAGES, parse_paths, run_command
-from tasks.evaluation.stage import evaluate
+from tasks.evaluation.stage import evaluate_model
 
 
 def main() -> None:
     """Write predictions, metrics and plots into --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "evaluation",
         "Run the exported file over the test images.",
         images=IMAGES,
@@ -15,8 +15,8 @@ def main() -> None:
         model="exported model (.onnx)",
         out="folder to write",
     )
-    section = params.load(chosen.params).evaluation
-    evaluate(chosen.images, chosen.accepted, chosen.model, chosen.out, section.confidence)
+    section = params.load(arguments.params).evaluation
+    evaluate_model(arguments.images, arguments.accepted, arguments.model, arguments.out, section)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the predictions are worth."""
+"""The quality of predictions, over all images and class by class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,14 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 
-def overall(
+def overall_metrics(
     actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str], confidence: float
 ) -> dict[str, Any]:
     """Return the count, the accuracy with its Wilson interval, and the macro-averaged F1 of the predictions.
 
     The interval is E. B. Wilson's score interval (JASA 22, 1927), which keeps its coverage near 0 and 1.
     """
-    right = sum(a == p for a, p in zip(actual, predicted, strict=True))
+    right = sum(label == guess for label, guess in zip(actual, predicted, strict=True))
     interval = binomtest(right, len(actual)).proportion_ci(confidence, method="wilson")
     return {
         "images": len(actual),
@@ -26,7 +26,7 @@ def overall(
     }
 
 
-def by_class(actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
+def class_metrics(actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row a class: its precision, recall, F1 and number of images."""
     columns = precision_recall_fscore_support(actual, predicted, labels=list(classes), zero_division=0)
     return [

@@ -1,13 +1,13 @@
-"""Door of the `export` stage."""
+"""Command of the `export` stage."""
 
 from tasks.common import params
 from tasks.common.command import IMAGES, parse_paths, run_command
-from tasks.export.stage import export
+from tasks.export.stage import export_model
 
 
 def main() -> None:
     """Write the served file to --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "export",
         "Join preprocessing, base and head into one ONNX file and check it.",
         images=IMAGES,
@@ -15,8 +15,8 @@ def main() -> None:
         tuned="folder of the finetuning stage",
         out="model to write (.onnx)",
     )
-    section = params.load(chosen.params).export
-    export(chosen.images, chosen.backbone, chosen.tuned, chosen.out, section)
+    section = params.load(arguments.params).export
+    export_model(arguments.images, arguments.backbone, arguments.tuned, arguments.out, section)
 
 
 if __name__ == "__main__":

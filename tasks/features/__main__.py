@@ -1,13 +1,13 @@
-"""Door of the `features` stage."""
+"""Command of the `features` stage."""
 
 from tasks.common import params
 from tasks.common.command import ACCEPTED, IMAGES, parse_paths, run_command
-from tasks.features.stage import extract
+from tasks.features.stage import extract_features
 
 
 def main() -> None:
     """Write a feature vector of every accepted image to --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "features",
         "Run the frozen base once over every accepted image.",
         images=IMAGES,
@@ -15,8 +15,15 @@ def main() -> None:
         backbone="backbone graph (.onnx)",
         out="features to write (.parquet)",
     )
-    settings = params.load(chosen.params)
-    extract(chosen.images, chosen.accepted, chosen.backbone, chosen.out, settings.features, settings.augmentation)
+    sections = params.load(arguments.params)
+    extract_features(
+        arguments.images,
+        arguments.accepted,
+        arguments.backbone,
+        arguments.out,
+        sections.features,
+        sections.augmentation,
+    )
 
 
 if __name__ == "__main__":

@@ -1,98 +1,120 @@
-"""Images in, vectors out, every core busy: each worker decodes, resizes and runs the base over a batch of its own.
+"""Images in, vectors out: each image is read, augmented, resized and run through the base; segments go to the store."""
 
-Decoding and the forward pass share the cores, so neither has threads that wait for the other: a worker that finished
-one batch starts the next. Batches end in the order in which they were given.
-"""
-
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import onnx
 
-from tasks.common.errors import ImageError
-from tasks.common.threads import ordered_map
-from tasks.features.runtimes import Forward
-from tasks.images import decoding
-from tasks.images.augmentation import AugmentationSpec, make_view
-from tasks.onnx.sessions import Array, Session
+from tasks.common.progress import say, track
+from tasks.common.threads import available_cores
+from tasks.features.recipe import Recipe
+from tasks.features.request import Workload
+from tasks.features.runtimes import load_forward
+from tasks.features.store import Keys, Store
+from tasks.images.augmentation import make_view
+from tasks.images.decoding import Pixels
+from tasks.images.inference import Array, Batch, Inference, Item
+from tasks.onnx import graphs
+from tasks.onnx.sessions import Session
 
-
-class Item(NamedTuple):
-    """One vector to compute: the file below the images' folder, its SHA-256 in hex, the number of its view."""
-
-    path: str
-    sha256: str
-    view: int
-
-
-class Augmentation(NamedTuple):
-    """How views beyond the plain one are made."""
-
-    spec: AugmentationSpec
-    seed: int
+SEGMENT_BYTES = 8 << 20
+SEGMENT_ROWS = 1024
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What came of `done` items: those that have vectors, these, float32 [n, D] for each tap, and refused images."""
+@dataclass(frozen=True)
+class Extractor:
+    """Computes the vectors of a recipe into a store, in `threads` threads, `batch_size` images a forward pass."""
 
-    done: int
-    items: list[Item]
-    vectors: list[Array]
-    refused: dict[str, str]
+    recipe: Recipe
+    store: Store
+    inference: Inference
+    batch_size: int
+    threads: int
 
-    def __len__(self) -> int:
-        """Return how many items were dealt with."""
-        return self.done
+    def fill(self, workload: Workload) -> Iterator[Batch]:
+        """Compute the vectors of the workload into the store; yield each batch when it is done.
 
-
-class Engine(NamedTuple):
-    """The parts that turn items into vectors; each may be called from several threads at once."""
-
-    root: Path
-    resize: Session
-    forward: Forward
-    augmentation: Augmentation
-
-    def run(self, items: Sequence[Item], batch_size: int, workers: int) -> Iterator[Batch]:
-        """Yield what comes of `items`, `batch_size` a pass, from `workers` threads, two batches a thread in flight.
-
-        An image that vanished, changed since the scan or is damaged is refused with its reason.
+        Segments are written as soon as they are full, so that a killed process loses one segment of work at most.
         """
-        batches = (items[start : start + batch_size] for start in range(0, len(items), batch_size))
-        return ordered_map(self._batch, batches, workers, ahead=2 * workers)
+        writer = _SegmentWriter(self.store, self.recipe)
+        start = 0
+        for batch in self.inference.run(workload, self.batch_size, self.threads):
+            part = workload.part(slice(start, start + len(batch)))
+            usable = np.array([path not in batch.refused for path in part.paths], np.bool_)
+            writer.add(Keys(part.keys.images[usable], part.keys.views[usable]), batch.outputs)
+            start += len(batch)
+            yield batch
+        writer.flush()
 
-    def _batch(self, items: Sequence[Item]) -> Batch:
-        able, ready, refused = [], [], dict[str, str]()
-        for item, pixels in self._decoded(items):
-            if isinstance(pixels, str):
-                refused[item.path] = pixels
-                continue
-            seen = make_view(pixels, item.sha256, item.view, self.augmentation.seed, self.augmentation.spec)
-            ready.append(self.resize(seen[None])[0])
-            able.append(item)
-        return Batch(len(items), able, self.forward(np.stack(ready)) if ready else [], refused)
 
-    def _decoded(self, items: Sequence[Item]) -> Iterator[tuple[Item, decoding.Pixels | str]]:
-        """Yield each item with its pixels, or with the reason why it has none; views of an image share its decoding."""
-        last: str | None = None
-        pixels: decoding.Pixels | str = ""
-        for item in items:
-            if item.path != last:
-                last, pixels = item.path, self._read(item)
-            yield item, pixels
+def make_extractor(
+    root: Path, recipe: Recipe, store: Store, batch_size: int, threads: int | None, workers: int | None = None
+) -> Extractor:
+    """Return the extractor of a recipe for the images below `root`.
 
-    def _read(self, item: Item) -> decoding.Pixels | str:
-        try:
-            content = (self.root / item.path).read_bytes()
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        if hashlib.sha256(content).hexdigest() != item.sha256:
-            return "changed since it was scanned"
-        try:
-            return decoding.decode(content, max_megapixels=np.inf)[0]
-        except ImageError as error:
-            return str(error)
+    `threads` None means one a core; `workers` is the number of threads that may call it at once, where others than its
+    own do. Raises GraftError when this processor cannot compute in the recipe's precision.
+    """
+    count = threads or available_cores()
+    model = onnx.load_from_string(recipe.model)
+    resize = Session(graphs.extract(model, "image", "resized"), threads=1)
+    tensors = [tap.tensor for tap in recipe.taps]
+    forward = load_forward(model, tensors, recipe.runtime, recipe.precision, workers or count)
+    spec, seed = recipe.augmentation
+
+    def prepare(pixels: Pixels, item: Item) -> Array:
+        view = make_view(pixels, item.sha256, item.view, seed, spec)
+        return np.asarray(resize(view[None])[0])
+
+    return Extractor(recipe, store, Inference(root, prepare, forward), batch_size, count)
+
+
+def compute(workload: Workload, extractor: Extractor, name: str) -> dict[str, str]:
+    """Compute the vectors of the workload into the store, with progress under that name.
+
+    Returns:
+        The reasons by path for the images that could not be used.
+    """
+    refused: dict[str, str] = {}
+    for batch in track(extractor.fill(workload), len(workload), name, size=len):
+        refused |= batch.refused
+    for path, reason in refused.items():
+        say(f"{name}: {path} is set aside: {reason}")
+    return refused
+
+
+def segment_rows(recipe: Recipe) -> int:
+    """Return how many vectors make a segment: quick to read, and quick to compute again when they are lost."""
+    return max(1, min(SEGMENT_ROWS, SEGMENT_BYTES // (4 * max(tap.width for tap in recipe.taps))))
+
+
+class _SegmentWriter:
+    """Collects the vectors of batches until they make a segment."""
+
+    def __init__(self, store: Store, recipe: Recipe) -> None:
+        self._store, self._recipe = store, recipe
+        self._segment_rows = segment_rows(recipe)
+        self._keys: list[Keys] = []
+        self._outputs: list[list[Array]] = []
+        self._rows = 0
+
+    def add(self, keys: Keys, outputs: list[Array]) -> None:
+        if len(keys.views):
+            self._keys.append(keys)
+            self._outputs.append(outputs)
+            self._rows += len(keys.views)
+        if self._rows >= self._segment_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows:
+            return
+        keys = Keys(*map(np.concatenate, zip(*self._keys, strict=True)))
+        taps = [np.concatenate(vectors).astype(np.float32, copy=False) for vectors in zip(*self._outputs, strict=True)]
+        self._keys, self._outputs, self._rows = [], [], 0
+        for mask, collections in self._recipe.by_collections(keys):
+            selected = Keys(keys.images[mask], keys.views[mask])
+            for collection, description, vectors in zip(collections, self._recipe.descriptions(), taps, strict=True):
+                self._store.write(collection, description, selected, vectors[mask])

@@ -1,55 +1,106 @@
-"""Which vectors a dataset needs: of every image the plain one, of training images further views."""
+"""Which vectors a dataset needs: the plain image of every accepted image, and further views of training images."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
-from tasks.common.files import require
-from tasks.features.store.collection import Digests, Keys, Views, digests
+from tasks.features.store import Keys
+from tasks.images.inference import Item
+from tasks.tables import accepted
 
-COLUMNS = ["path", "label", "split", "sha256"]
-Places = npt.NDArray[np.int64]
+DIGEST_BYTES = 32
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
-    """The vectors wanted, in the order of the manifest and of their views: n of them.
+class Request:
+    """The vectors that a dataset needs, n of them, in the order of the manifest and of the views of an image.
 
-    `rows` are places in `paths`, `labels` and `splits`, int64 [n]; `views` are numbers, uint16 [n]; `images` are the
-    SHA-256 of the images, uint8 [n, 32].
+    `paths`, `labels` and `splits` have an entry an image; `image_rows`, int64 [n], says which image a vector is of, and
+    `keys` identify the vectors in the feature store.
     """
 
     paths: list[str]
     labels: list[str]
     splits: list[str]
-    rows: Places
-    images: Digests
-    views: Views
+    image_rows: Positions
+    keys: Keys
 
     def __len__(self) -> int:
         """Return the number of vectors."""
-        return len(self.rows)
+        return len(self.image_rows)
 
-    def keys(self, places: Places) -> Keys:
-        """Return the keys of the vectors at these places."""
-        return Keys(self.images[places], self.views[places])
+    def keys_at(self, positions: Positions) -> Keys:
+        """Return the keys of the vectors at these positions."""
+        return Keys(self.keys.images[positions], self.keys.views[positions])
 
-    def of_split(self, split: str) -> npt.NDArray[np.bool_]:
+    def in_split(self, split: str) -> npt.NDArray[np.bool_]:
         """Tell which vectors are of images of that split, bool [n]."""
-        return np.array([one == split for one in self.splits], np.bool_)[self.rows]
+        return np.array([name == split for name in self.splits], np.bool_)[self.image_rows]
+
+    def workload(self, positions: Positions) -> "Workload":
+        """Return the vectors at these positions as work for an extractor."""
+        paths = [self.paths[row] for row in self.image_rows[positions].tolist()]
+        return Workload(paths, self.keys_at(positions))
 
 
-def wanted(manifest: Path, views: int) -> Wanted:
-    """Return what the accepted manifest needs, with `views` (>= 1) of each training image, the plain one included."""
-    table = pq.read_table(require(manifest, "validation"), columns=COLUMNS).to_pydict()
-    counts = np.array([views if split == "train" else 1 for split in table["split"]], np.int64)
-    rows = np.repeat(np.arange(len(counts)), counts)
-    numbers = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    every = digests(table["sha256"])
-    # Millions of images have few labels.
-    labels, splits = ([sys.intern(text) for text in table[name]] for name in ("label", "split"))
-    return Wanted(table["path"], labels, splits, rows, every[rows], numbers.astype(np.uint16))
+@dataclass(frozen=True, eq=False, repr=False)
+class Workload(Sequence[Item]):
+    """Vectors to compute. They become items when they are taken, for there may be millions.
+
+    `paths` has an entry a vector, as `keys` has.
+    """
+
+    paths: list[str]
+    keys: Keys
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, selected: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, selected: slice) -> list[Item]: ...
+
+    def __getitem__(self, selected: int | slice) -> Item | list[Item]:
+        """Return an item, or a list of items; raises IndexError."""
+        if isinstance(selected, int):
+            return Item(
+                self.paths[selected], self.keys.images[selected].tobytes().hex(), int(self.keys.views[selected])
+            )
+        part = self.part(selected)
+        digests = (digest.tobytes().hex() for digest in part.keys.images)
+        return list(map(Item, part.paths, digests, part.keys.views.tolist()))
+
+    def part(self, selected: slice) -> "Workload":
+        """Return some of the vectors as a workload of their own."""
+        return Workload(self.paths[selected], Keys(self.keys.images[selected], self.keys.views[selected]))
+
+
+def read_request(accepted_images: Path, views: int) -> Request:
+    """Return the vectors that the accepted images need.
+
+    `views` (>= 1) is the number of views of each training image, the plain one included; images of the other splits
+    have the plain view alone.
+    """
+    images = accepted.read(accepted_images)
+    counts = np.array([views if image.split == "train" else 1 for image in images], np.int64)
+    image_rows = np.repeat(np.arange(len(images)), counts)
+    # The first vector of an image has view number 0, the next one 1, and so on.
+    view_numbers = np.arange(len(image_rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    digests = np.frombuffer(bytes.fromhex("".join(image.sha256 for image in images)), np.uint8)
+    return Request(
+        [image.path for image in images],
+        # Millions of images share few labels and splits.
+        [sys.intern(image.label) for image in images],
+        [sys.intern(image.split) for image in images],
+        image_rows,
+        Keys(digests.reshape(-1, DIGEST_BYTES)[image_rows], view_numbers.astype(np.uint16)),
+    )

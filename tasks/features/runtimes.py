@@ -1,9 +1,9 @@
-"""What runs the base: ONNX Runtime in float32, or OpenVINO in float32, bf16 and int8."""
+"""Runtimes that run the base: ONNX Runtime in float32, or OpenVINO in float32, bf16 and int8."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -16,19 +16,18 @@ from tasks.onnx.sessions import Array, session_options
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["float32", "bf16", "int8"]
 
-# An int8 graph says itself which of its numbers are 8-bit.
-HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+# An int8 graph says by itself which of its numbers have 8 bits.
+PRECISION_HINTS = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
+
+Forward = Callable[[Array], list[Array]]
+"""A base, called from several threads at once: uint8 [n, S, S, 3] to float32 [n, D] for each tap."""
 
 
-class Forward(Protocol):
-    """A base that is called from several threads at once: uint8 [n, S, S, 3] to float32 [n, D] for each tap."""
+def versioned_name(runtime: Runtime) -> str:
+    """Return the runtime's name with its version, since another version may give other last bits.
 
-    def __call__(self, batch: Array) -> list[Array]:
-        """Return the vectors of one batch."""
-
-
-def name(runtime: Runtime) -> str:
-    """Return the runtime with its version: other versions, other last bits. Raises GraftError when it is missing."""
+    Raises GraftError when the runtime is not installed.
+    """
     try:
         return f"{runtime} {version(runtime)}"
     except PackageNotFoundError as error:
@@ -36,22 +35,22 @@ def name(runtime: Runtime) -> str:
         raise GraftError(message) from error
 
 
-def load(
+def load_forward(
     model: onnx.ModelProto, tensors: Sequence[str], runtime: Runtime, precision: Precision, threads: int
 ) -> Forward:
     """Return the part of `model` from `resized` to `tensors`, to be called from `threads` threads, a core for each.
 
-    Raises GraftError when this processor cannot do it.
+    Raises GraftError when this processor cannot compute in that precision.
     """
-    part = graphs.extract(model, "resized", tensors)
+    base = graphs.extract(model, "resized", tensors)
     if runtime == "onnxruntime":
-        return _OnnxRuntime(part, tensors)
-    return _OpenVino(part, precision, threads)
+        return _OnnxRuntime(base, tensors)
+    return _OpenVino(base, precision, threads)
 
 
 class _OnnxRuntime:
     def __init__(self, model: onnx.ModelProto, tensors: Sequence[str]) -> None:
-        # One thread a pass and a pass for each core: nothing waits at the end of a layer.
+        # With one thread a pass and a pass for each core, no thread waits at the end of a layer.
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), session_options(threads=1), providers=["CPUExecutionProvider"]
         )
@@ -63,20 +62,20 @@ class _OnnxRuntime:
 
 class _OpenVino:
     def __init__(self, model: onnx.ModelProto, precision: Precision, threads: int) -> None:
-        import openvino  # an extra, which `name` has looked for
+        import openvino  # an extra; `versioned_name` has checked that it is installed
 
-        # OpenVINO builds a table of types at its first conversion; two threads that do so at once wait for each other.
+        # OpenVINO builds a table of types at its first conversion; two threads that do so at once can deadlock.
         openvino.Type.u8.to_dtype()
         core = openvino.Core()
-        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and "BF16" not in able:
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in capabilities:
             message = "features.precision is bf16, which this processor cannot compute. Set it to float32."
             raise GraftError(message)
         self._compiled: Any = core.compile_model(
             core.read_model(model.SerializeToString()),
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": HINTS[precision],
+                "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
                 "NUM_STREAMS": threads,
                 "INFERENCE_NUM_THREADS": threads,
                 "PERFORMANCE_HINT": "THROUGHPUT",
@@ -87,5 +86,5 @@ class _OpenVino:
     def __call__(self, batch: Array) -> list[Array]:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        found = self._local.request.infer([batch], share_inputs=True)
-        return [np.array(found[output]) for output in self._compiled.outputs]
+        outputs = self._local.request.infer([batch], share_inputs=True)
+        return [np.array(outputs[output]) for output in self._compiled.outputs]

@@ -1,4 +1,4 @@
-"""Door of the `finetuning` stage."""
+"""Command of the `finetuning` stage."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from tasks.common.files import atomic_folder, require
 
 def main() -> None:
     """Write the tuned base and head into --out, or the head as it is when fine-tuning is off."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "finetuning",
         "Unfreeze the top of the base and train on; switched off, pass the head on.",
         images=IMAGES,
@@ -18,16 +18,17 @@ def main() -> None:
         head="folder of the head stage",
         out="folder to write",
     )
-    section = params.load(chosen.params).finetuning
-    if section.enabled:
-        # TensorFlow is imported only where it is used: switched off, this stage takes no time.
-        with quiet_imports():
-            from tasks.finetuning.stage import tune
+    section = params.load(arguments.params).finetuning
+    if not section.enabled:
+        # This takes no time, because TensorFlow is not imported.
+        with atomic_folder(arguments.out) as folder:
+            shutil.copytree(require(arguments.head, "head"), folder, dirs_exist_ok=True)
+        return
 
-        tune(chosen.images, chosen.accepted, chosen.backbone, chosen.head, chosen.out, section)
-    else:
-        with atomic_folder(chosen.out) as folder:
-            shutil.copytree(require(chosen.head, "head"), folder, dirs_exist_ok=True)
+    with quiet_imports():
+        from tasks.finetuning.stage import finetune
+
+    finetune(arguments.images, arguments.accepted, arguments.backbone, arguments.head, arguments.out, section)
 
 
 if __name__ == "__main__":

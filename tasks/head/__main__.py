@@ -1,4 +1,4 @@
-"""Door of the `head` stage."""
+"""Command of the `head` stage."""
 
 from tasks.common import params
 from tasks.common.command import parse_paths, quiet_imports, run_command
@@ -6,16 +6,16 @@ from tasks.common.command import parse_paths, quiet_imports, run_command
 
 def main() -> None:
     """Train the head on --features and write it into --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "head", "Train the dense classifier on the features.", features="features (.parquet)", out="folder to write"
     )
-    section = params.load(chosen.params).head
+    section = params.load(arguments.params).head
 
-    # TensorFlow takes seconds to import: wrong params are told before.
+    # TensorFlow takes seconds to import, so errors in the params are reported first.
     with quiet_imports():
-        from tasks.head.stage import make
+        from tasks.head.stage import train_head
 
-    make(chosen.features, chosen.out, section)
+    train_head(arguments.features, arguments.out, section)
 
 
 if __name__ == "__main__":

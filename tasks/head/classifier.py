@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-# Features that hardly vary are not blown up: a scale is at least this share of the largest.
+# A spread counts as at least this share of the largest one, so that features that hardly vary are not blown up.
 LEAST_SCALE = 1e-3
 
 
-def build(features: npt.NDArray[np.float32], classes: int, hidden: Sequence[int], dropout: float) -> keras.Model:
+def build_head(features: npt.NDArray[np.float32], classes: int, hidden: Sequence[int], dropout: float) -> keras.Model:
     """Return an untrained classifier, features [N, D] to probabilities [N, classes], scaled to those features.
 
     Mean and spread are constants of the model. The scale is relative, since the activations of some bases (random

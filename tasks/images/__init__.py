@@ -1,1 +1,1 @@
-"""Image files: decoding, augmented views, and running a network over many of them."""
+"""Decoding and augmentation of images, and inference over many images."""

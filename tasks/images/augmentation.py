@@ -1,4 +1,4 @@
-"""Augmented views of an image: one definition for the views that features caches and for live training."""
+"""Augmented views of an image, the same for cached features and for live training."""
 
 import json
 import math
@@ -12,56 +12,57 @@ from PIL import Image
 
 from tasks.images.decoding import Pixels
 
-# Raised by whoever changes what a view looks like: old views are then no longer found in the feature store.
+# Increase this number with every change to the pixels of views; the feature store then computes new vectors.
 VERSION = 1
+# A crop changes the aspect ratio of its image by a factor between 1 / ASPECT and ASPECT.
 ASPECT = 4 / 3
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as in Pillow's greys
-TILE = 1024
+TILE = 1024  # side of the tiles, in pixels, that a rotated view is computed in
 
 
 class AugmentationSpec(NamedTuple):
-    """How far views may be from their image; the smallest values (and `crop` 1) switch an effect off."""
+    """The bounds on the changes; an effect is off at the smallest value of its field, `crop` at 1."""
 
-    horizontal_flip: bool  # half of the views have left and right changed
-    vertical_flip: bool  # half of the views have top and bottom changed
-    crop: float  # in (0, 1]: least share of the area that is kept
-    rotation: float  # degrees, 0..180: turned by -rotation..rotation
-    zoom: float  # 0..0.9: magnified by 1 - zoom..1 + zoom
-    brightness: float  # 0..1: values times 1 - brightness..1 + brightness
-    contrast: float  # 0..1: distances from the mean grey times 1 - contrast..1 + contrast
-    colour: float  # 0..1: distances from the pixel's own grey times 1 - colour..1 + colour
+    horizontal_flip: bool  # mirror half of the views left to right
+    vertical_flip: bool  # mirror half of the views top to bottom
+    crop: float  # in (0, 1]: smallest share of the area that a crop keeps
+    rotation: float  # in degrees, 0..180: rotate by -rotation..rotation
+    zoom: float  # 0..0.9: magnify by 1 - zoom..1 + zoom
+    brightness: float  # 0..1: multiply values by 1 - brightness..1 + brightness
+    contrast: float  # 0..1: multiply differences from the mean grey by 1 - contrast..1 + contrast
+    colour: float  # 0..1: multiply differences from the pixel's own grey by 1 - colour..1 + colour
 
 
 class Change(NamedTuple):
-    """What is done to one image, in the order of the fields."""
+    """The changes to one image, applied in the order of the fields."""
 
-    mirror: bool  # left and right change places
-    flip: bool  # top and bottom change places
+    mirror: bool  # mirror left to right
+    flip: bool  # mirror top to bottom
     height: float  # share of the height that the crop keeps, in (0, 1]
     width: float
-    top: float  # where the crop lies: 0 at the top, just below 1 at the bottom
+    top: float  # position of the crop: 0 at the top, just below 1 at the bottom
     left: float
     scale: float  # magnification, 0.1..10
-    degrees: float  # counter-clockwise, about the middle of the crop
-    brightness: float  # factors, 0..2; 1 changes nothing
+    degrees: float  # counter-clockwise, about the centre of the crop
+    brightness: float  # a factor, 0..2, as the next two; 1 changes nothing
     contrast: float
     colour: float
 
 
 def identity(spec: AugmentationSpec, seed: int) -> str:
-    """Return the SHA-256, in hex, of all that decides what a view of a given image and number (>= 1) looks like.
+    """Return a SHA-256 in hex of everything but the image and the view's number (>= 1) that affects a view's pixels.
 
-    Pillow's version is part of it, for Pillow computes the pixels. View 0 is the plain image under every identity.
+    It covers Pillow's version, because Pillow computes the pixels. View 0 is the plain image for every identity.
     """
     return sha256(json.dumps([VERSION, PIL.__version__, seed, *map(float, spec)]).encode()).hexdigest()
 
 
 def make_view(pixels: Pixels, digest: str, number: int, seed: int, spec: AugmentationSpec) -> Pixels:
-    """Return view `number` (>= 0) of an image; view 0 is the very array that was given.
+    """Return view `number` (>= 0) of an image; view 0 is `pixels` itself.
 
-    `pixels` are uint8 RGB [H, W, 3] with H, W >= 1, `digest` is the image's SHA-256 in hex. The result is such an array
-    too, of about the same resolution but other height and width: the network's graph resizes it. It depends on the
-    arguments and Pillow's version alone, not on the process or what was computed before.
+    `pixels` is uint8 RGB [H, W, 3] with H, W >= 1; `digest` is the image's SHA-256 in hex. The view has the same type
+    and about the same resolution, but another height and width: the network's graph resizes it. It depends only on the
+    arguments and Pillow's version, not on the process or on earlier calls.
     """
     return apply_change(pixels, draw_change(digest, number, seed, spec)) if number else pixels
 
@@ -69,15 +70,16 @@ def make_view(pixels: Pixels, digest: str, number: int, seed: int, spec: Augment
 def draw_change(digest: str, number: int, seed: int, spec: AugmentationSpec) -> Change:
     """Draw the change that makes view `number` (>= 1) of the image with this SHA-256.
 
-    Each effect has its own random number, so that switching one on or off leaves the others of a view as they were.
-    Crops are drawn as in "Going Deeper with Convolutions" (Szegedy et al. 2015): a share of the area, and an aspect
-    changed by 3/4..4/3; relative to the image's own aspect, because the graph makes squares of all of them.
+    Each effect uses its own random numbers, so switching an effect on or off does not affect the others of a view.
+    Crops are drawn as in "Going Deeper with Convolutions" (Szegedy et al. 2015): a share of the area, and a change of
+    aspect ratio by 3/4..4/3. The change is relative to the image's own ratio, because the graph resizes every image to
+    a square.
     """
-    # Not numpy's Generator: its streams may change from release to release.
+    # numpy's Generator is not used, because its streams may change between releases.
     stream = shake_256(f"{VERSION}:{seed}:{digest}:{number}".encode()).digest(8 * len(Change._fields))
     mirror, flip, share, stretch, top, left, *factors = ((np.frombuffer(stream, "<u8") >> 11) * 2.0**-53).tolist()
     area = 1 - (1 - spec.crop) * share
-    aspect = min(ASPECT, 1 / area) ** (2 * stretch - 1)  # a stronger one would not fit into the image
+    aspect = min(ASPECT, 1 / area) ** (2 * stretch - 1)  # a stronger change would not fit into the image
     zoom, rotation, brightness, contrast, colour = (2 * factor - 1 for factor in factors)
     return Change(
         mirror=spec.horizontal_flip and mirror < 1 / 2,
@@ -95,66 +97,66 @@ def draw_change(digest: str, number: int, seed: int, spec: AugmentationSpec) -> 
 
 
 def apply_change(pixels: Pixels, change: Change) -> Pixels:
-    """Change an image, uint8 RGB [H, W, 3] with H, W >= 1; returns such an array, C-contiguous.
+    """Apply a change to an image, uint8 RGB [H, W, 3] with H, W >= 1, and return one of that type, C-contiguous.
 
-    All of the geometry is one look at the original pixels through a moved and turned window. The window is magnified by
-    being smaller, so only a turned one interpolates (linearly). Beyond its edges the image goes on mirrored.
+    All geometry is a single sampling of the original pixels through a shifted and rotated window. A smaller window
+    magnifies, so only rotation interpolates (linearly). Outside its edges the image is continued by reflection.
     """
     reduction = int(1 / change.scale)
-    if reduction > 1:  # The window would be many times the image's size, only for the graph to shrink it again.
+    if reduction > 1:  # The view would be many times larger than the image, and the graph would shrink it again.
         size = (max(1, pixels.shape[1] // reduction), max(1, pixels.shape[0] // reduction))
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
     rows = _window(pixels.shape[0], change.height, change.top, change.scale)
     columns = _window(pixels.shape[1], change.width, change.left, change.scale)
-    toned = (change.brightness, change.contrast, change.colour) != (1, 1, 1)
-    if not change.degrees and not toned:
+    changes_tones = (change.brightness, change.contrast, change.colour) != (1, 1, 1)
+    if not change.degrees and not changes_tones:
         return _region(pixels, change, rows, columns)
     if change.degrees:
-        image = _turned(pixels, change, rows, columns)
+        image = _rotate(pixels, change, rows, columns)
     else:
         image = Image.fromarray(_region(pixels, change, rows, columns))
-    return np.asarray(_toned(image, change) if toned else image)
+    return np.asarray(_adjust_tones(image, change) if changes_tones else image)
 
 
-def _window(size: int, share: float, place: float, scale: float) -> range:
-    """Return what the window covers of an axis of `size` pixels, or would if it were not turned."""
-    kept = min(size, math.ceil(size * share))
-    length = max(1, round(kept / scale))
-    start = int(place * (size - kept + 1)) + (kept - length) // 2
+def _window(size: int, share: float, position: float, scale: float) -> range:
+    """Return the pixels that the window, before rotation, covers on an axis of `size` pixels."""
+    crop_size = min(size, math.ceil(size * share))
+    length = max(1, round(crop_size / scale))
+    start = int(position * (size - crop_size + 1)) + (crop_size - length) // 2
     return range(start, start + length)
 
 
 def _region(pixels: Pixels, change: Change, rows: range, columns: range) -> Pixels:
-    """Return rows and columns of the flipped image, which may lie outside it."""
-    down = _places(rows, pixels.shape[0], backwards=change.flip)
-    across = _places(columns, pixels.shape[1], backwards=change.mirror)
+    """Return these rows and columns of the mirrored image; they may lie outside it."""
+    down = _source_positions(rows, pixels.shape[0], backwards=change.flip)
+    across = _source_positions(columns, pixels.shape[1], backwards=change.mirror)
     top, left = int(down.min()), int(across.min())
-    # `take` copies whole rows: of a large image, let it see only what the region needs.
+    # `take` copies whole rows, so the image is first limited to the part that the region needs.
     needed = pixels[top : down.max() + 1, left : across.max() + 1]
     return needed.take(down - top, axis=0).take(across - left, axis=1)
 
 
-def _places(wanted: range, size: int, *, backwards: bool) -> npt.NDArray[np.int64]:
-    """Return where to find the wanted places of an axis that is mirrored about its first and last pixel."""
+def _source_positions(positions: range, size: int, *, backwards: bool) -> npt.NDArray[np.int64]:
+    """Map positions on an axis that is reflected at its first and last pixel to positions in the image."""
     last = size - 1
-    places = np.abs((np.arange(wanted.start, wanted.stop) + last) % max(1, 2 * last) - last)
-    return last - places if backwards else places
+    source = np.abs((np.arange(positions.start, positions.stop) + last) % max(1, 2 * last) - last)
+    return last - source if backwards else source
 
 
-def _turned(pixels: Pixels, change: Change, rows: range, columns: range) -> Image.Image:
-    """Return what the turned window shows; tile by tile, for the box around a long, thin one could be immense."""
+def _rotate(pixels: Pixels, change: Change, rows: range, columns: range) -> Image.Image:
+    """Sample the rotated window in tiles, because the bounding box of a long, thin window could be huge."""
     cosine, sine = math.cos(math.radians(change.degrees)), math.sin(math.radians(change.degrees))
     height, width = len(rows), len(columns)
     result = Image.new("RGB", (width, height))
     for y in range(0, height, TILE):
         for x in range(0, width, TILE):
             size = (min(TILE, width - x), min(TILE, height - y))
-            # Where in the image the tile's first corner lies, and how far its two sides go from there.
+            # The position in the image of the tile's first corner, from which its two sides extend.
             right, down = x - width / 2, y - height / 2
             corner_x = columns.start + width / 2 + cosine * right - sine * down
             corner_y = rows.start + height / 2 + sine * right + cosine * down
-            across = _reach(corner_x, cosine * size[0], -sine * size[1])
-            along = _reach(corner_y, sine * size[0], cosine * size[1])
+            across = _covered_range(corner_x, cosine * size[0], -sine * size[1])
+            along = _covered_range(corner_y, sine * size[0], cosine * size[1])
             source = Image.fromarray(_region(pixels, change, along, across))
             matrix = (cosine, -sine, corner_x - across.start, sine, cosine, corner_y - along.start)
             tile = source.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
@@ -162,15 +164,15 @@ def _turned(pixels: Pixels, change: Change, rows: range, columns: range) -> Imag
     return result
 
 
-def _reach(corner: float, side: float, other: float) -> range:
-    """Return the pixels that a parallelogram covers along an axis, and those beside them that interpolation needs."""
+def _covered_range(corner: float, side: float, other: float) -> range:
+    """Return the pixels of an axis that a parallelogram covers, with the neighbours that interpolation needs."""
     lowest = corner + min(side, 0) + min(other, 0)
     highest = corner + max(side, 0) + max(other, 0)
     return range(math.floor(lowest) - 1, math.ceil(highest) + 1)
 
 
-def _toned(image: Image.Image, change: Change) -> Image.Image:
-    """Change brightness, contrast and colour by one matrix, so that values are rounded and clipped only once."""
+def _adjust_tones(image: Image.Image, change: Change) -> Image.Image:
+    """Change brightness, contrast and colour by a single matrix, so that values are rounded and clipped only once."""
     totals = (np.reshape(image.histogram(), (3, 256)) @ np.arange(256)).tolist()
     grey = sum(weight * total for weight, total in zip(LUMA, totals, strict=True)) / (image.width * image.height)
     gain = change.brightness * change.contrast

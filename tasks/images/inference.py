@@ -51,9 +51,9 @@ class Batch:
 
 
 class Inference(NamedTuple):
-    """What turns items into outputs; `prepare` and `forward` are called from several threads at once.
+    """The functions that turn items into outputs; both are called from several threads at once.
 
-    `prepare` turns the pixels of an item, uint8 [H, W, 3], into its row of the batch; `forward` turns a batch, [n, ...],
+    `prepare` turns the pixels of an item, uint8 [H, W, 3], into its row of the batch. `forward` turns a batch, [n, ...],
     into outputs, [n, ...] each.
     """
 

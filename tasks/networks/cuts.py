@@ -1,7 +1,8 @@
 """Cuts: layers whose output alone carries everything above them.
 
 One notion serves four needs: use only the first layers of a base (`backbone.cut`), tap features at several depths
-(`features.taps`), choose what fine-tuning trains (`finetuning.cut`), keep activations at the frozen boundary.
+(`features.taps`), choose which layers fine-tuning trains (`finetuning.cut`), and keep activations at the frozen
+boundary.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,74 +15,80 @@ from tasks.common.errors import GraftError, did_you_mean
 Choice = str | float
 """A cut as a user names it: a layer, a block (the common beginning of its layers' names), or a fraction of depth."""
 
+# Depths are shown with three digits, and a depth as shown must reach its layer.
+DEPTH_ROUNDING = 0.0005
+
 
 def find_cuts(model: keras.Model) -> list[str]:
     """Return the names of the model's cuts, from the input up.
 
-    Layers are walked in topological order; one is a cut when no other output made so far is still wanted above it,
-    that is, when it is an articulation point of the layer graph.
+    A layer is a cut when it is an articulation point of the layer graph: walking the layers in topological order, no
+    earlier output is still needed above it.
     """
     layers = model.layers
-    order = {id(layer): place for place, layer in enumerate(layers)}
+    order = {id(layer): position for position, layer in enumerate(layers)}
     last_use = [0] * len(layers)
-    for place, layer in enumerate(layers):
+    for position, layer in enumerate(layers):
         for source in _sources(layer):
             if source in order:
-                last_use[order[source]] = max(last_use[order[source]], place)
-    found, reach = [], 0
-    for place, layer in enumerate(layers):
-        if reach <= place and place:
-            found.append(layer.name)
-        reach = max(reach, last_use[place])
-    return found
+                last_use[order[source]] = max(last_use[order[source]], position)
+    names, reach = [], 0
+    for position, layer in enumerate(layers):
+        if reach <= position and position:
+            names.append(layer.name)
+        reach = max(reach, last_use[position])
+    return names
 
 
 class LayerList(NamedTuple):
-    """A network's name, its layers from the input up, and which of them are cuts: all that a choice is looked up in."""
+    """The layers of the network called `name`, from the input up, and those of them that are cuts."""
 
     name: str
     layers: list[str]
     cuts: list[str]
 
     def depth(self, layer: str) -> float:
-        """Return how far up a layer lies, as a share of the layers above the input, in [0, 1]."""
+        """Return the share of the layers above the input that lie at or below this one, in [0, 1]."""
         return self.layers.index(layer) / max(len(self.layers) - 1, 1)
 
 
 def list_layers(model: keras.Model, name: str) -> LayerList:
-    """Return what there is to choose from in a model that people call `name`."""
+    """Return the layers and cuts of a model; errors call it `name`."""
     return LayerList(name, [layer.name for layer in model.layers], find_cuts(model))
 
 
-def resolve(choice: Choice, among: LayerList, key: str) -> str:
+def resolve(choice: Choice, layer_list: LayerList, key: str) -> str:
     """Return the name of the cut that `choice` means; `key` is the setting that errors name.
 
-    A layer's own name comes first. A block is cut where all of it has come together: at its last layer or the first
-    cut above. A fraction of depth, in (0, 1], counts layers from the input. Raises GraftError with the nearest match.
+    A layer's own name takes precedence. A block is cut where all of its layers have come together: at its last layer
+    or the first cut above it. A fraction of depth, in (0, 1], counts layers from the input.
+
+    Raises:
+        GraftError: the choice is not a cut; the message names the nearest cuts or names.
     """
     if not isinstance(choice, str):
-        return _at_depth(choice, among, key)
-    if choice in among.cuts:
+        return _at_depth(choice, layer_list, key)
+    if choice in layer_list.cuts:
         return choice
-    if choice in among.layers:
-        below, above = _around(among.layers.index(choice), among)
+    if choice in layer_list.layers:
+        below, above = _nearest_cuts(layer_list.layers.index(choice), layer_list)
         message = (
-            f"{key}: '{choice}' is no cut of {among.name}, since another way leads past it. "
+            f"{key}: '{choice}' is no cut of {layer_list.name}, since another way leads past it. "
             f"The nearest cuts are '{below}' below and '{above}' above."
         )
         raise GraftError(message)
-    block = [place for place, name in enumerate(among.layers) if _in_block(name, choice)]
+    block = [position for position, name in enumerate(layer_list.layers) if _is_in_block(name, choice)]
     if block:
-        return _around(block[-1], among)[1]
+        return _nearest_cuts(block[-1], layer_list)[1]
     message = (
-        f"{key}: {among.name} has no layer or block '{choice}'.{did_you_mean(choice, among.cuts)} "
-        f"`graft backbones show {among.name}` lists its cuts."
+        f"{key}: {layer_list.name} has no layer or block '{choice}'.{did_you_mean(choice, layer_list.cuts)} "
+        f"`graft backbones show {layer_list.name}` lists its cuts."
     )
     raise GraftError(message)
 
 
 def truncate(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """Return the part of `model` that the outputs of the layers `names` need, with those outputs, in their order.
+    """Return the part of `model` that computes the outputs of the layers `names`, in their order.
 
     It shares the model's weights.
     """
@@ -90,38 +97,38 @@ def truncate(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def tap_names(model: keras.Model) -> list[str]:
-    """Return the names of the layers that the model's outputs come from."""
+    """Return the names of the layers that compute the model's outputs."""
     return [tensor._keras_history.operation.name for tensor in keras.tree.flatten(model.outputs)]  # noqa: SLF001
 
 
 def _sources(layer: Any) -> Iterable[int]:
-    # Keras has no public view of the layer graph.
+    # Keras has no public access to the layer graph.
     return (id(parent.operation) for node in layer._inbound_nodes for parent in node.parent_nodes)  # noqa: SLF001
 
 
-def _at_depth(fraction: float, among: LayerList, key: str) -> str:
+def _at_depth(fraction: float, layer_list: LayerList, key: str) -> str:
     if not 0 < fraction <= 1:
         message = f"{key} is {fraction:g}; expected a fraction of depth above 0 and at most 1, or a layer's name."
         raise GraftError(message)
-    # Depths are shown with three digits, and what is shown must find its layer.
-    reached = [name for name in among.cuts if among.depth(name) <= fraction + 0.0005]
+    reached = [name for name in layer_list.cuts if layer_list.depth(name) <= fraction + DEPTH_ROUNDING]
     if not reached:
-        lowest = among.cuts[0]
-        message = f"{key} is {fraction:g}, below the lowest cut '{lowest}', which lies at {among.depth(lowest):.3f}."
+        lowest = layer_list.cuts[0]
+        depth = layer_list.depth(lowest)
+        message = f"{key} is {fraction:g}, below the lowest cut '{lowest}', which lies at {depth:.3f}."
         raise GraftError(message)
     return reached[-1]
 
 
-def _around(place: int, among: LayerList) -> tuple[str, str]:
-    """Return the nearest cuts below and at-or-above that place; the lowest stands in where there is none below."""
-    places = [among.layers.index(name) for name in among.cuts]
-    above = next(name for name, at in zip(among.cuts, places, strict=True) if at >= place)
-    below = [name for name, at in zip(among.cuts, places, strict=True) if at < place]
-    return (below or among.cuts)[-1 if below else 0], above
+def _nearest_cuts(position: int, layer_list: LayerList) -> tuple[str, str]:
+    """Return the nearest cuts below and at or above a position; without a cut below, the lowest of all stands in."""
+    positions = {name: layer_list.layers.index(name) for name in layer_list.cuts}
+    below = [name for name in layer_list.cuts if positions[name] < position]
+    above = [name for name in layer_list.cuts if positions[name] >= position]
+    return (below[-1] if below else layer_list.cuts[0]), above[0]
 
 
-def _in_block(layer: str, block: str) -> bool:
-    """Tell whether a layer's name begins with the block's: conv4_block6_out is of conv4, block4a_add of block4."""
+def _is_in_block(layer: str, block: str) -> bool:
+    """Tell whether a layer belongs to a block by its name: conv4_block6_out to conv4, block4a_add to block4."""
     rest = layer.removeprefix(block)
     if not layer.startswith(block) or not rest:
         return False

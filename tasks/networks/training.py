@@ -1,4 +1,4 @@
-"""How Graft trains with Keras: repeatable, stopped early, with its curves kept."""
+"""Training with Keras: repeatable, stopped early, with the learning curves kept."""
 
 import csv
 import math
@@ -20,7 +20,7 @@ COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 def make_repeatable(seed: int, threads: int) -> None:
-    """Fix seeds, thread counts and kernels, so that the same run gives the same bytes. Call before anything else."""
+    """Fix seeds, thread counts and kernels, so that equal runs give equal bytes; call it before any other operation."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
@@ -28,10 +28,10 @@ def make_repeatable(seed: int, threads: int) -> None:
 
 
 class Batches(keras.utils.PyDataset):
-    """Inputs [N, ...] and one-hot targets in batches, read as they are needed: inputs may be larger than memory."""
+    """Batches of inputs [N, ...] and one-hot targets, read when needed: inputs may be larger than memory."""
 
     def __init__(self, inputs: Floats, targets: Ints, classes: int, size: int, seed: int | None) -> None:
-        """Shuffle before every epoch, with that seed; None keeps the order."""
+        """Shuffle before every epoch with `seed`, or keep the order when it is None; `targets` are in [0, classes)."""
         super().__init__()
         self._inputs, self._size = inputs, size
         self._targets = np.eye(classes, dtype=np.float32)[targets]
@@ -43,11 +43,11 @@ class Batches(keras.utils.PyDataset):
         """Return the number of batches; the last may be smaller."""
         return math.ceil(len(self._order) / self._size)
 
-    def __getitem__(self, place: int) -> tuple[Floats, Floats]:
-        """Return the batch at that place of the epoch."""
-        # Sorted, so that inputs in a file are read from front to back; within a batch the order means nothing.
-        chosen = np.sort(self._order[place * self._size : (place + 1) * self._size])
-        return np.asarray(self._inputs[chosen]), self._targets[chosen]
+    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
+        """Return the batch of that index in the epoch."""
+        # Sorted, so that inputs in a file are read from front to back; within a batch the order does not matter.
+        rows = np.sort(self._order[index * self._size : (index + 1) * self._size])
+        return np.asarray(self._inputs[rows]), self._targets[rows]
 
     def on_epoch_end(self) -> None:
         """Draw the next epoch's order."""
@@ -56,12 +56,15 @@ class Batches(keras.utils.PyDataset):
 
 
 def fit(
-    model: keras.Model, train: tuple[Floats, Ints], val: tuple[Floats, Ints], classes: int, params: Training, label: str
+    model: keras.Model, train: tuple[Floats, Ints], val: tuple[Floats, Ints], classes: int, params: Training, title: str
 ) -> list[dict[str, float]]:
-    """Train with AdamW on smoothed cross-entropy until the validation loss no longer falls; keep the best weights.
+    """Train with AdamW on smoothed cross-entropy until the validation loss stops falling; restore the best weights.
 
-    `train` and `val` are inputs [N, ...] and class numbers [N]. The rate falls along a half cosine over `epochs`.
-    Returns a row an epoch with the keys of COLUMNS. Loss and accuracy of `val` have no dropout.
+    `train` and `val` are inputs [N, ...] and class indices [N]. The learning rate falls along a half cosine over
+    `params.epochs`. Lines of progress begin with `title`.
+
+    Returns:
+        A row an epoch, with the keys of COLUMNS. Loss and accuracy of `val` are computed without dropout.
     """
     steps = math.ceil(len(train[1]) / params.batch_size) * params.epochs
     model.compile(
@@ -78,7 +81,7 @@ def fit(
         epochs=params.epochs,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True),
-            EpochLines(label, params.epochs),
+            EpochLines(title, params.epochs),
         ],
         verbose=0,
     ).history
@@ -90,7 +93,7 @@ def fit(
 
 
 def summary(history: list[dict[str, float]]) -> dict[str, float]:
-    """Return what the best epoch reached: its number, and loss and accuracy on the validation split."""
+    """Return the number of epochs, and number, validation loss and validation accuracy of the best epoch."""
     best = min(history, key=lambda row: row["val_loss"])
     return {
         "epochs": len(history),
@@ -109,17 +112,17 @@ def write_history(history: list[dict[str, float]], path: Path) -> None:
 
 
 class EpochLines(keras.callbacks.Callback):
-    """A line of progress every few seconds."""
+    """Print a line of progress every few seconds."""
 
-    def __init__(self, label: str, epochs: int) -> None:
-        """Name the work and its upper limit of epochs."""
+    def __init__(self, title: str, epochs: int) -> None:
+        """Begin each line with `title`; `epochs` is the upper limit."""
         super().__init__()
-        self._label, self._epochs, self._last = label, epochs, time.monotonic()
+        self._title, self._epochs, self._last = title, epochs, time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Say how far training has come, unless a line was written just before."""
+        """Print epoch and validation accuracy, unless the last line is only moments old."""
         now = time.monotonic()
         if logs and now - self._last >= SECONDS_BETWEEN_LINES:
             accuracy = f"validation accuracy {logs['val_accuracy']:.1%}"
-            say(f"{self._label}: epoch {epoch + 1} of at most {self._epochs}, {accuracy}")
+            say(f"{self._title}: epoch {epoch + 1} of at most {self._epochs}, {accuracy}")
             self._last = now

@@ -1,1 +1,1 @@
-"""ONNX graphs, sessions of ONNX Runtime, and quantization to int8."""
+"""ONNX graphs, ONNX Runtime sessions and quantization to int8."""

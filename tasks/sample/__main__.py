@@ -1,15 +1,15 @@
-"""Door of the `sample` stage."""
+"""Command of the `sample` stage."""
 
 from tasks.common.command import parse_paths, run_command
-from tasks.sample.stage import write
+from tasks.sample.stage import write_sample
 
 
 def main() -> None:
     """Write the digits into the folder named by --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "sample", "Write scikit-learn's handwritten digits as PNG files into class folders.", out="folder to write"
     )
-    write(chosen.out)
+    write_sample(arguments.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tasks.common.files import atomic_folder
 LEVELS = 16
 
 
-def write(out: Path) -> None:
+def write_sample(out: Path) -> None:
     """Write the 1,797 digits of 8x8 pixels as `out`/CLASS/NUMBER.png; their 17 grey levels fill 0 to 255."""
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / LEVELS)).astype(np.uint8)

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.common.files import require
+from tasks.common.files import atomic_file, require
 
 
 class Accepted(NamedTuple):
@@ -15,6 +18,12 @@ class Accepted(NamedTuple):
     label: str
     split: str
     sha256: str
+
+
+def write(path: Path, manifest: pa.Table, mask: npt.NDArray[np.bool_]) -> None:
+    """Write the rows of the manifest where `mask`, bool [N], is true, without the columns of the quarantine."""
+    with atomic_file(path) as temporary:
+        pq.write_table(manifest.filter(pa.array(mask)).drop_columns(["kind", "reason"]), temporary)
 
 
 def read(path: Path) -> list[Accepted]:

@@ -1,8 +1,9 @@
-"""What the training side predicts: the record that the exported file is held to."""
+"""`reference.parquet`: the predictions of the training side for the validation images, to check the exported file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +11,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def save(path: Path, images: list[str], probabilities: npt.NDArray[Any], classes: list[str]) -> None:
-    """Write image paths and probabilities, float32 [N, classes], with the class names in the schema's metadata."""
+class Reference(NamedTuple):
+    """Image paths, probabilities, float32 [N, classes], and class names."""
+
+    paths: list[str]
+    probabilities: npt.NDArray[np.float32]
+    classes: list[str]
+
+
+def write(path: Path, paths: Sequence[str], probabilities: npt.NDArray[np.float32], classes: Sequence[str]) -> None:
+    """Write image paths and probabilities, float32 [N, classes]; the class names go into the schema's metadata."""
     values = pa.FixedSizeListArray.from_arrays(pa.array(probabilities.ravel(), pa.float32()), len(classes))
     schema = pa.schema(
-        [("path", pa.string()), ("probabilities", values.type)], metadata={"classes": json.dumps(classes)}
+        [("path", pa.string()), ("probabilities", values.type)], metadata={"classes": json.dumps(list(classes))}
     )
-    pq.write_table(pa.Table.from_arrays([pa.array(images, pa.string()), values], schema=schema), path)
+    pq.write_table(pa.Table.from_arrays([pa.array(paths, pa.string()), values], schema=schema), path)
 
 
-def load(path: Path) -> tuple[list[str], npt.NDArray[np.float32], list[str]]:
-    """Return image paths, probabilities, float32 [N, classes], and class names."""
+def read(path: Path) -> Reference:
+    """Return the table that `write` wrote."""
     table = pq.read_table(path)
-    classes = json.loads(table.schema.metadata[b"classes"])
-    images = [str(path) for path in table["path"].to_pylist()]
-    return images, np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes)), classes
+    classes = [str(name) for name in json.loads((table.schema.metadata or {})[b"classes"])]
+    paths = [str(path) for path in table["path"].to_pylist()]
+    probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes))
+    return Reference(paths, probabilities, classes)

@@ -1,4 +1,4 @@
-"""Door of the `validation` stage."""
+"""Command of the `validation` stage."""
 
 from tasks.common import params
 from tasks.common.command import parse_paths, quiet_imports, run_command
@@ -6,19 +6,19 @@ from tasks.common.command import parse_paths, quiet_imports, run_command
 
 def main() -> None:
     """Judge --manifest; write results, Data Docs, accepted images and quarantine into --out."""
-    chosen = parse_paths(
+    arguments = parse_paths(
         "validation",
         "Judge the manifest and set aside what cannot be used.",
         manifest="manifest (.parquet)",
         out="folder to write",
     )
-    section = params.load(chosen.params).validation
+    section = params.load(arguments.params).validation
 
-    # Great Expectations takes seconds to import: wrong params are told before.
+    # Great Expectations takes seconds to import, so errors in the params are reported first.
     with quiet_imports():
-        from tasks.validation.stage import judge
+        from tasks.validation.stage import validate_dataset
 
-    judge(chosen.manifest, chosen.out, section)
+    validate_dataset(arguments.manifest, arguments.out, section)
 
 
 if __name__ == "__main__":

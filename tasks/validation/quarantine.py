@@ -1,31 +1,34 @@
-"""Which images are set aside, and why."""
+"""The images that are set aside, and why."""
 
 import pandas as pd
 
+from tasks.common.errors import QuarantineKind
 
-def reasons(manifest: pd.DataFrame, min_side: int) -> pd.Series:
-    """Return for each row why its image is set aside, or None; the index is the manifest's.
+
+def judge_images(manifest: pd.DataFrame, min_side: int) -> pd.DataFrame:
+    """Return the columns `kind` and `reason` for each row of the manifest, both None where the image is accepted.
 
     Set aside: files the scan could not use, images with a side below `min_side` pixels, the same bytes under two
-    labels (all of them: no one knows which is right), and further copies of the same bytes (all but the first).
+    labels (all of them, because no one knows which label is right), and further copies of the same bytes (all but the
+    first). The index is the manifest's.
     """
-    found = manifest["reason"].astype(object).where(manifest["reason"].notna(), None)
-    usable = found.isna()
+    verdicts = manifest[["kind", "reason"]].astype(object)
+    verdicts = verdicts.where(verdicts.notna(), None)
+    usable = verdicts["kind"].isna()
     small = usable & (manifest[["width", "height"]].min(axis=1) < min_side)
-    found[small] = f"a side is shorter than {min_side} pixels"
-    left = manifest[usable & ~small]
-    labels = left.groupby("sha256")["label"].transform("nunique")
-    conflicting = left.index[labels > 1]
+    verdicts.loc[small, "kind"] = QuarantineKind.TOO_SMALL
+    verdicts.loc[small, "reason"] = f"a side is shorter than {min_side} pixels"
+    candidates = manifest[usable & ~small]
+    label_counts = candidates.groupby("sha256")["label"].transform("nunique")
+    conflicting = candidates.index[label_counts > 1]
     for index in conflicting:
-        same = left[(left["sha256"] == left.loc[index, "sha256"]) & (left["label"] != left.loc[index, "label"])]
-        found[index] = f"the same image is {same['path'].iloc[0]}, of another class"
-    agreed = left.drop(index=conflicting)
+        same_bytes = candidates["sha256"] == candidates.loc[index, "sha256"]
+        other = candidates[same_bytes & (candidates["label"] != candidates.loc[index, "label"])]["path"].iloc[0]
+        verdicts.loc[index, "kind"] = QuarantineKind.CONFLICTING_LABEL
+        verdicts.loc[index, "reason"] = f"the same image is {other}, of another class"
+    agreed = candidates.drop(index=conflicting)
     first = agreed.groupby("sha256")["path"].transform("first")
     copies = agreed.index[agreed["path"] != first]
-    found[copies] = "copy of " + first[copies]
-    return found
-
-
-def is_copy(reason: pd.Series) -> pd.Series:
-    """Return where the reason is a mere copy: set aside, but no sign of a bad dataset."""
-    return reason.astype(str).str.startswith("copy of ")
+    verdicts.loc[copies, "kind"] = QuarantineKind.COPY
+    verdicts.loc[copies, "reason"] = "copy of " + first[copies]
+    return verdicts

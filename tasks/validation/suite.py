@@ -1,4 +1,4 @@
-"""What is expected of a dataset, as Great Expectations suites."""
+"""The expectations about a dataset, as Great Expectations suites."""
 
 import great_expectations.expectations as gxe
 from great_expectations import ExpectationSuite
@@ -9,8 +9,8 @@ BLOCKING = "critical"
 WARNING = "warning"
 
 
-def of_images(params: Validation) -> ExpectationSuite:
-    """Return the suite over the manifest, one row a file; column `set_aside` is null for what can be used."""
+def image_suite(params: Validation) -> ExpectationSuite:
+    """Return the suite over the manifest, one row a file; the column `set_aside` is null for usable images."""
     return ExpectationSuite(
         name="images",
         expectations=[
@@ -24,7 +24,7 @@ def of_images(params: Validation) -> ExpectationSuite:
     )
 
 
-def of_classes(params: Validation) -> ExpectationSuite:
+def class_suite(params: Validation) -> ExpectationSuite:
     """Return the suite over the classes, one row a class with its counts of usable images."""
     return ExpectationSuite(
         name="classes",

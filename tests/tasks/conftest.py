@@ -34,11 +34,11 @@ def settings() -> Params:
 
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
-    """Make the committed starter base, once: importing TensorFlow and converting takes seconds."""
-    from tasks.backbone.stage import make
+    """Prepare the committed starter base once, because importing TensorFlow and converting take seconds."""
+    from tasks.backbone.stage import prepare_backbone
 
     folder = tmp_path_factory.mktemp("base") / "backbone"
-    make(settings.backbone, None, folder)
+    prepare_backbone(settings.backbone, None, folder)
     return folder
 
 
@@ -47,27 +47,30 @@ def noise(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def write_photos(root: Path, each: int) -> list[Accepted]:
-    """Write `each` small images of several sizes into each of two class folders and return their manifest rows."""
+def write_photos(root: Path, images_per_class: int) -> list[Accepted]:
+    """Write small images of several sizes into two class folders and return their rows."""
     rows = []
-    for place, label in enumerate(("dark", "light")):
+    for class_index, label in enumerate(("dark", "light")):
         (root / label).mkdir(parents=True)
-        for number in range(each):
-            pixels = noise(100 * place + number, 20 + number, 31 - number) // 2 + 120 * place
+        for number in range(images_per_class):
+            pixels = noise(100 * class_index + number, 20 + number, 31 - number) // 2 + 120 * class_index
             path = f"{label}/{number}.png"
             Image.fromarray(pixels.astype(np.uint8)).save(root / path)
-            rows.append(Accepted(path, label, SPLITS[number % len(SPLITS)]))
+            rows.append(Accepted(path, label, SPLITS[number % len(SPLITS)], hash_file(root / path)))
     return rows
 
 
 def write_accepted(path: Path, rows: list[Accepted], root: Path | None = None) -> Path:
-    """Write an accepted manifest of these rows; with the hashes of the images, if their folder is given."""
-    table = pa.Table.from_pylist([row._asdict() for row in rows])
+    """Write accepted.parquet with these rows; given the images' folder, with their present hashes."""
     if root is not None:
-        hashes = [hashlib.sha256((root / row.path).read_bytes()).hexdigest() for row in rows]
-        table = table.append_column("sha256", pa.array(hashes))
-    pq.write_table(table, path)
+        rows = [row._replace(sha256=hash_file(root / row.path)) for row in rows]
+    pq.write_table(pa.Table.from_pylist([row._asdict() for row in rows]), path)
     return path
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

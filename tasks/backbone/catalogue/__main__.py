@@ -1,34 +1,41 @@
-"""Door of `graft backbones`: which networks there are, how they are built, what they say, how fast they are here."""
+"""Command `graft backbones`: lists the networks, shows their layers, classifies images, and measures speed."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from tasks.backbone.registry import architecture, architectures
+from tasks.backbone.registry import find_architecture, load_architectures
 from tasks.common.command import quiet_imports, run_command
 
 
 def main() -> None:
-    """Run the command of the command line; without one, list the networks."""
-    chosen = _parser().parse_args()
-    if chosen.command is None:
-        from tasks.backbone.catalogue.networks import show_all
+    """Run the command that the arguments name; without one, list the networks."""
+    arguments = _parser().parse_args()
+    if arguments.command is None:
+        from tasks.backbone.catalogue.networks import print_networks
 
-        show_all()
+        print_networks()
         return
-    # TensorFlow takes seconds to import: a wrong name is told before.
-    for name in chosen.names if chosen.command == "measure" else [chosen.name]:
-        if ":" not in name or chosen.command != "show":
-            architecture(name)
+    # TensorFlow takes seconds to import, so a wrong name is reported before.
+    for name in arguments.names if arguments.command == "measure" else [arguments.name]:
+        if ":" not in name or arguments.command != "show":
+            find_architecture(name)
     with quiet_imports():
         from tasks.backbone.catalogue import classification, layers, measurement
-    if chosen.command == "show":
-        layers.show(chosen.name, chosen.input_size, chosen.alpha, include_top=chosen.top)
-    elif chosen.command == "classify":
-        bad = classification.classify(chosen.name, chosen.images, chosen.weights, chosen.sha256, chosen.alpha)
-        sys.exit(1 if bad else 0)
+    if arguments.command == "show":
+        layers.print_layers(arguments.name, arguments.input_size, arguments.alpha, include_top=arguments.top)
+    elif arguments.command == "classify":
+        failures = classification.classify_images(
+            arguments.images,
+            arguments.name,
+            arguments.weights,
+            arguments.sha256,
+            arguments.alpha,
+            classification.fetch_class_names(),
+        )
+        sys.exit(1 if failures else 0)
     else:
-        measurement.measure_all([architecture(name) for name in chosen.names or architectures()])
+        measurement.measure_all([find_architecture(name) for name in arguments.names or load_architectures()])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--alpha", type=float, help="width multiplier (default: 1)")
     classify = commands.add_parser(
         "classify",
-        help="classify images with a network as it came",
-        description="Classify images with a network as it came, by its own 1,000 classes; five best names an image.",
+        help="classify images with a network's own classes",
+        description="Classify images with a network's own classifier; print the five best of its 1,000 classes.",
     )
     classify.add_argument("name", help="a network's name")
     classify.add_argument("images", type=Path, nargs="+", metavar="IMAGE")

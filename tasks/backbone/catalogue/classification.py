@@ -1,4 +1,4 @@
-"""A network as it came, with its own 1,000-class top."""
+"""Classification of images by a network's own top, with ImageNet's 1,000 classes."""
 
 import json
 from collections.abc import Sequence
@@ -19,15 +19,25 @@ from tasks.networks.conversion.keras_to_onnx import preprocess
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
 
-CLASSES = 1000
-BEST = 5
+CLASS_COUNT = 1000
+BEST_COUNT = 5
 
 
-def classify(name: str, paths: Sequence[Path], weights: str, sha256: str | None, alpha: float | None) -> int:
-    """Print the five most probable of ImageNet's classes for each image; return how many images could not be used."""
-    names = class_names(fetch(*CLASS_INDEX))
+def classify_images(
+    paths: Sequence[Path],
+    network_name: str,
+    weights: str,
+    sha256: str | None,
+    alpha: float | None,
+    class_names: Sequence[str],
+) -> int:
+    """Print the five most probable classes of each image; return the number of images that cannot be used.
+
+    `weights`, `sha256` and `alpha` are as in the section `backbone` of params.yaml. `class_names` are in the order of
+    the network's outputs.
+    """
     params = Backbone(
-        name=name,
+        name=network_name,
         weights=weights,
         sha256=sha256,
         include_top=True,
@@ -38,37 +48,53 @@ def classify(name: str, paths: Sequence[Path], weights: str, sha256: str | None,
         seed=0,
         tolerance=1.0,
     )
-    found = pretrained.load(params)
-    resize = Session(graphs.resize_graph(found.source.input_size), threads=1)
+    network = pretrained.load(params)
+    resize = Session(graphs.resize_graph(network.source.input_size), threads=1)
     rows: list[tuple[str, ...]] = []
-    bad = 0
+    failures = 0
     for path in paths:
         try:
             pixels = decoding.read(path)
         except ImageError as error:
             say(f"{path}: {error}")
-            bad += 1
+            failures += 1
             continue
-        [probabilities] = np.asarray(found.model(preprocess(resize(pixels[None]), found.mode), training=False))
-        for rank, (label, probability) in enumerate(best(probabilities, names), start=1):
-            rows.append((str(path) if rank == 1 else "", f"{rank}", label, f"{probability:.1%}"))
+        [probabilities] = np.asarray(network.model(preprocess(resize(pixels[None]), network.mode), training=False))
+        for rank, (class_name, probability) in enumerate(find_best(probabilities, class_names), start=1):
+            rows.append((str(path) if rank == 1 else "", f"{rank}", class_name, f"{probability:.1%}"))
     console.print_table(("image", ">", "class", ">probability"), rows)
-    return bad
+    return failures
 
 
-def class_names(path: Path) -> list[str]:
-    """Return the names by place from Keras's index, place -> (WordNet id, name); raises GraftError if it is none."""
+def fetch_class_names() -> list[str]:
+    """Return the names of ImageNet's classes in the order of the networks' outputs; download them if necessary."""
+    return read_class_names(fetch(*CLASS_INDEX))
+
+
+def read_class_names(path: Path) -> list[str]:
+    """Return the class names of Keras's index, a JSON object from positions to pairs (WordNet id, name).
+
+    Raises:
+        GraftError: the file is no such index.
+    """
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
-        return [str(index[str(place)][1]) for place in range(CLASSES)]
+        return [str(index[str(position)][1]) for position in range(CLASS_COUNT)]
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        message = f"{path} is no index of ImageNet's {CLASSES:,} classes. Delete it; it is fetched again."
+        message = f"{path} is no index of ImageNet's {CLASS_COUNT:,} classes. Delete it; it is fetched again."
         raise GraftError(message) from error
 
 
-def best(probabilities: npt.NDArray[np.float32], names: Sequence[str]) -> list[tuple[str, float]]:
-    """Return the most probable classes, the best first; raises GraftError when there are not as many as names."""
-    if probabilities.shape != (len(names),):
-        message = f"the network has an output of {probabilities.shape}; expected ImageNet's {len(names):,} classes."
+def find_best(probabilities: npt.NDArray[np.float32], class_names: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the most probable classes with their probabilities, the best first.
+
+    Raises:
+        GraftError: the network does not have one output for each class name.
+    """
+    if probabilities.shape != (len(class_names),):
+        message = (
+            f"the network has an output of {probabilities.shape}; expected ImageNet's {len(class_names):,} classes."
+        )
         raise GraftError(message)
-    return [(names[place], float(probabilities[place])) for place in np.argsort(-probabilities, kind="stable")[:BEST]]
+    positions = np.argsort(-probabilities, kind="stable")[:BEST_COUNT]
+    return [(class_names[position], float(probabilities[position])) for position in positions]

@@ -1,4 +1,4 @@
-"""What a network costs on this machine: conversion, and the forward pass on ready batches."""
+"""Measurement of networks on this machine: conversion to ONNX, and the forward pass on prepared batches."""
 
 import time
 from collections.abc import Sequence
@@ -9,20 +9,25 @@ import onnx
 
 from tasks.backbone.catalogue import speeds
 from tasks.backbone.construction import build, randomize_batch_norm
-from tasks.backbone.registry import Architecture, sized
-from tasks.backbone.stage import parity_error
+from tasks.backbone.parity import parity_error
+from tasks.backbone.registry import Architecture, resolve_size
 from tasks.common.progress import say
 from tasks.common.threads import available_cores
 from tasks.networks.conversion.keras_to_onnx import convert_base
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
 
-BATCH = 16
-SECONDS = 3.0
+BATCH_SIZE = 16
+MIN_BATCHES = 3
+MIN_SECONDS = 3.0
 
 
-class Measured(NamedTuple):
-    """Seconds that the conversion took, its relative error, images a second, leftover Transpose nodes, ONNX bytes."""
+class Measurement(NamedTuple):
+    """Costs of one network.
+
+    `seconds` is the time of the conversion, `error` its relative error, `transposes` the number of Transpose nodes that
+    are left in the graph, and `size` the size of the graph in bytes.
+    """
 
     seconds: float
     error: float
@@ -31,36 +36,41 @@ class Measured(NamedTuple):
     size: int
 
 
-def measure(row: Architecture) -> Measured:
-    """Build the network at its default size with random weights, convert it, and run it on all cores."""
-    base = build(row, *sized(row, None, None), seed=0, include_top=False, imagenet=False)
+def measure(architecture: Architecture, min_seconds: float = MIN_SECONDS) -> Measurement:
+    """Build the network at its default size with random weights, convert it, and run it on all cores.
+
+    The forward pass is repeated for at least `min_seconds`.
+    """
+    size, alpha = resolve_size(architecture, None, None)
+    base = build(architecture, size, alpha, seed=0, include_top=False, imagenet=False)
     randomize_batch_norm(base, seed=0)
     start = time.perf_counter()
-    graph = convert_base(base, row.input_size, row.mode, "avg")
+    graph = convert_base(base, size, architecture.mode, "avg")
     seconds = time.perf_counter() - start
-    error = parity_error(base, graph, row.input_size, row.mode, "avg")
+    error = parity_error(base, graph, size, architecture.mode, "avg")
     transposes = sum(node.op_type == "Transpose" for node in graph.graph.node)
-    return Measured(seconds, error, speed(graph, row.input_size), transposes, graph.ByteSize())
+    return Measurement(seconds, error, _measure_speed(graph, size, min_seconds), transposes, graph.ByteSize())
 
 
-def speed(graph: onnx.ModelProto, input_size: int) -> float:
-    """Return the images a second of the forward pass from resized images, the best of several batches."""
+def measure_all(architectures: Sequence[Architecture], min_seconds: float = MIN_SECONDS) -> None:
+    """Measure the networks one after the other, report each, and keep the speeds."""
+    for architecture in architectures:
+        measurement = measure(architecture, min_seconds)
+        speeds.save(architecture.name, measurement.images_per_second)
+        say(
+            f"{architecture.name}: {measurement.images_per_second:,.1f} images/s at {architecture.input_size} pixels, "
+            f"converted in {measurement.seconds:,.1f} s, relative error {measurement.error:.0e}, "
+            f"{measurement.size / 1e6:,.0f} MB"
+        )
+
+
+def _measure_speed(graph: onnx.ModelProto, input_size: int, min_seconds: float) -> float:
+    """Return the images a second of the fastest batch; the resize is left out, and the first batches warm up."""
     forward = Session(graphs.extract(graph, "resized", "features"), threads=available_cores())
-    batch = np.random.default_rng(0).integers(0, 256, (BATCH, input_size, input_size, 3), dtype=np.uint8)
+    batch = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, input_size, input_size, 3), dtype=np.uint8)
     times: list[float] = []
-    while len(times) < 3 or sum(times) < SECONDS:  # noqa: PLR2004  the first warms up
+    while len(times) < MIN_BATCHES or sum(times) < min_seconds:
         start = time.perf_counter()
         forward(batch)
         times.append(time.perf_counter() - start)
-    return BATCH / min(times)
-
-
-def measure_all(rows: Sequence[Architecture]) -> None:
-    """Measure the networks one after the other, say what was found, and keep the speeds."""
-    for row in rows:
-        found = measure(row)
-        speeds.save(row.name, found.images_per_second)
-        say(
-            f"{row.name}: {found.images_per_second:,.1f} images/s at {row.input_size} pixels, converted in "
-            f"{found.seconds:,.1f} s, relative error {found.error:.0e}, {found.size / 1e6:,.0f} MB"
-        )
+    return BATCH_SIZE / min(times)

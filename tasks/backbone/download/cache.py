@@ -1,7 +1,9 @@
-"""Pretrained weight files: in the cache and held to their hash, or not there at all."""
+"""Cache of downloaded files: each file is complete and has the expected hash, or is not there at all.
+
+A file without a published hash is pinned: `<name>.sha256` beside it keeps the SHA-256 that it had at first use.
+"""
 
 import errno
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -11,30 +13,36 @@ from pathlib import Path
 import httpx
 from filelock import FileLock, Timeout
 
-from tasks.backbone.download.http import discard, download, without_password
+from tasks.backbone.download.addresses import resolve_address, without_credentials
+from tasks.backbone.download.http import download_file
+from tasks.backbone.download.partial_file import PartialFile
+from tasks.backbone.hashing import ALGORITHMS, hash_file
 from tasks.common.errors import DownloadError, GraftError
 from tasks.common.files import atomic_file, cache_folder
 from tasks.common.progress import say
 
-KINDS = {32: "MD5", 64: "SHA-256"}
-UNUSABLE = {
+UNUSABLE_FOLDER = {
     errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC,
     errno.ENOTDIR, errno.EPERM, errno.EROFS,
 }  # fmt: skip
+"""Errors that the user can mend by another cache folder, by room on the disk, or by access rights."""
 
 
 def weights_folder() -> Path:
-    """Return where downloaded weights are kept."""
+    """Return the folder that holds downloaded weights."""
     return cache_folder() / "weights"
 
 
-def fetch(url: str, name: str, digest: str | None, begins: bytes = b"") -> Path:
-    """Return the file `name` of the cache folder, whole and held to its digest; download it if it is not there.
+def fetch(url: str, name: str, digest: str | None, signature: bytes = b"") -> Path:
+    """Return the path of the file `name` in the cache, complete and checked; download it if it is not there.
 
-    `digest` is an MD5 or a SHA-256 in hex. None: no hash was published, and the file is held to the SHA-256 that it had
-    when it was first seen, which `<name>.sha256` beside it keeps; `begins` is how it must begin to be trusted then, so
-    that no login page of a network in between is taken for it.
-    Raises DownloadError when the file cannot be had now, GraftError when it cannot be had at all.
+    `digest` is the published MD5 or SHA-256 in hexadecimal. None: no hash was published, so the file is pinned to the
+    SHA-256 that it has at first use. It is pinned only if it begins with the bytes `signature`, because a network in
+    between may have answered with its login page.
+
+    Raises:
+        DownloadError: the file cannot be downloaded now; a later run may succeed.
+        GraftError: the file cannot be downloaded, kept, or trusted at all.
     """
     if name in {"", ".", ".."} or set(name) & set("/\\\0"):
         message = f"{name!r} is no plain file name"
@@ -45,14 +53,14 @@ def fetch(url: str, name: str, digest: str | None, begins: bytes = b"") -> Path:
         raise ValueError(message)
     path = weights_folder() / name
     try:
-        expected = digest or _pinned(path)
-        # Before the lock: the cache may be a shared folder that this user can only read.
-        if not (expected and path.is_file() and _hash(path, expected) == expected):
+        expected = digest or _read_pin(path)
+        # Checked before the lock is taken: the cache may be a shared folder that this user can only read.
+        if not (expected and path.is_file() and hash_file(path, expected) == expected):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(path):
-                _settle(url, path, digest, begins)
+            with _lock(path):
+                _accept_or_download(url, path, digest, signature)
     except OSError as error:
-        if error.errno not in UNUSABLE:
+        if error.errno not in UNUSABLE_FOLDER:
             raise
         message = (
             f"cannot keep {name} in {path.parent}: {error.strerror}. "
@@ -63,8 +71,8 @@ def fetch(url: str, name: str, digest: str | None, begins: bytes = b"") -> Path:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of that file; the kernel lets go of it when a process is killed."""
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; the kernel releases it when the process is killed."""
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
         lock.acquire(blocking=False)
@@ -77,125 +85,96 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _settle(url: str, path: Path, digest: str | None, begins: bytes) -> None:
-    """Make the file right: accept the one that is there, or put a new one in its place."""
-    expected = digest or _pinned(path)
+def _accept_or_download(url: str, path: Path, digest: str | None, signature: bytes) -> None:
+    """Accept the cached file if its hash allows it, else download the file."""
+    expected = digest or _read_pin(path)
     if path.is_file():
-        found = _hash(path, expected)
+        actual = hash_file(path, expected)
         if expected is None:
-            _pin(path, path, found, begins)
+            _write_pin(path, path, actual, signature)
             return
-        if found == expected:  # another process brought it while this one waited
+        if actual == expected:  # another process downloaded the file while this one waited for the lock
             return
         if digest is None:
             message = (
-                f"{path} has SHA-256 {found}, but had {expected} when it was first seen. If the change is wanted, "
-                f"delete {_pin_file(path)}; if not, delete {path}, and it is fetched anew."
+                f"{path} has SHA-256 {actual}, but had {expected} when it was first seen. If the change is wanted, "
+                f"delete {_pin_path(path)}; if not, delete {path}, and it is fetched anew."
             )
             raise GraftError(message)
-        state = f"is damaged (expected {KINDS[len(expected)]} {expected}, found {found})"
+        state = f"is damaged (expected {ALGORITHMS[len(expected)]} {expected}, found {actual})"
     else:
         state = "is missing"
-    address = _address(url)
+    address = resolve_address(url)
     if os.environ.get("GRAFT_OFFLINE", "").lower() not in {"", "0", "false"}:
         message = (
             f"{path} {state}, and GRAFT_OFFLINE forbids to download it. "
-            f"Put {without_password(address)} there by hand, or unset GRAFT_OFFLINE."
+            f"Put {without_credentials(address)} there by hand, or unset GRAFT_OFFLINE."
         )
         raise GraftError(message)
     if path.is_file():
         say(f"backbone: {path} {state}; it is fetched anew")
-    _bring(address, path, digest, expected, begins)
+    _download(address, path, digest, expected, signature)
 
 
-def _bring(url: httpx.URL, path: Path, digest: str | None, expected: str | None, begins: bytes) -> None:
-    """Download the file beside its place, hold it to the expected hash, then put it there."""
-    part = path.with_name(f"{path.name}.part")
+def _download(url: httpx.URL, path: Path, digest: str | None, expected: str | None, signature: bytes) -> None:
+    """Download the file under a temporary name, check its hash, then rename it to `path`."""
+    partial = PartialFile(path.with_name(f"{path.name}.part"))
     remedy = (
         f"Put the file there by hand as {path}, set GRAFT_MIRROR to a host that has it, "
         "or set backbone.weights to starter, which works offline."
     )
-    of_one_piece = download(url, part, remedy, checked=expected is not None)
-    found = _hash(part, expected)
-    if expected not in {None, found} and not of_one_piece:  # bytes of two versions, or an end that came too early
-        discard(part)
+    in_one_response = download_file(url, partial, remedy, has_hash=expected is not None)
+    actual = hash_file(partial.path, expected)
+    if expected not in {None, actual} and not in_one_response:  # bytes of two versions, or a body that ended too early
+        partial.discard()
         say(f"backbone: {path.name} arrived damaged in pieces; it is fetched once more from the start")
-        download(url, part, remedy, checked=True)
-        found = _hash(part, expected)
+        download_file(url, partial, remedy, has_hash=True)
+        actual = hash_file(partial.path, expected)
     if expected is None:
-        _pin(path, part, found, begins)
-    elif found != expected:
-        discard(part)
-        address = without_password(url)
+        _write_pin(path, partial.path, actual, signature)
+    elif actual != expected:
+        partial.discard()
+        address = without_credentials(url)
         if digest is None:
             message = (
-                f"{address} has SHA-256 {found}, but {path.name} had {expected} when it was first seen. "
-                f"If the change is wanted, delete {_pin_file(path)}."
+                f"{address} has SHA-256 {actual}, but {path.name} had {expected} when it was first seen. "
+                f"If the change is wanted, delete {_pin_path(path)}."
             )
             raise GraftError(message)
-        message = f"{address} arrived damaged: expected {KINDS[len(expected)]} {expected}, found {found}. {remedy}"
+        message = (
+            f"{address} arrived damaged: expected {ALGORITHMS[len(expected)]} {expected}, found {actual}. {remedy}"
+        )
         raise DownloadError(message)
-    part.replace(path)
+    partial.path.replace(path)
 
 
-def _hash(path: Path, like: str | None) -> str:
-    """Return the hash of a file, in hex, of the same kind as `like`; SHA-256 for None."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5" if like and KINDS[len(like)] == "MD5" else "sha256").hexdigest()
-
-
-def _pin_file(path: Path) -> Path:
+def _pin_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _pin(path: Path, arrived: Path, found: str, begins: bytes) -> None:
-    """Keep the hash of a file that has none published, in the format of sha256sum; it has arrived as `arrived`."""
-    with arrived.open("rb") as file:
-        start = file.read(len(begins))
-    if start != begins:
-        if arrived != path:
-            discard(arrived)
+def _write_pin(path: Path, content: Path, sha256: str, signature: bytes) -> None:
+    """Pin `path` to a SHA-256, in the format of sha256sum; the bytes to pin still lie in the file `content`."""
+    with content.open("rb") as file:
+        start = file.read(len(signature))
+    if start != signature:
+        if content != path:
+            PartialFile(content).discard()
         message = (
-            f"{path.name} begins with {start!r}; expected {begins!r}. It is another kind of file, such as the login "
+            f"{path.name} begins with {start!r}; expected {signature!r}. It is another kind of file, such as the login "
             f"page of a network in between. Put the right file there by hand as {path}."
         )
         raise GraftError(message)
-    with atomic_file(_pin_file(path)) as temporary:
-        temporary.write_text(f"{found}  {path.name}\n", encoding="utf-8")
-    say(f"backbone: no hash is published for {path.name}: from now on it is held to SHA-256 {found}")
+    with atomic_file(_pin_path(path)) as temporary:
+        temporary.write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
+    say(f"backbone: no hash is published for {path.name}: from now on it is held to SHA-256 {sha256}")
 
 
-def _pinned(path: Path) -> str | None:
-    place = _pin_file(path)
-    if not place.is_file():
+def _read_pin(path: Path) -> str | None:
+    pin_path = _pin_path(path)
+    if not pin_path.is_file():
         return None
-    found = re.match(r"[0-9a-f]{64}\b", place.read_text(encoding="utf-8", errors="replace").lower())
-    if found is None:
-        message = f"{place} holds no SHA-256. Delete it, and {path.name} is pinned anew."
+    match = re.match(r"[0-9a-f]{64}\b", pin_path.read_text(encoding="utf-8", errors="replace").lower())
+    if match is None:
+        message = f"{pin_path} holds no SHA-256. Delete it, and {path.name} is pinned anew."
         raise GraftError(message)
-    return found[0]
-
-
-def _address(url: str) -> httpx.URL:
-    """Return where to fetch `url` from: itself, or the same path below GRAFT_MIRROR."""
-    address = _parsed(url, "the address of the weights")
-    mirror = os.environ.get("GRAFT_MIRROR")
-    if not mirror:
-        return address
-    base = _parsed(mirror, "GRAFT_MIRROR")
-    if base.query or base.fragment:
-        message = f"GRAFT_MIRROR must end with a path, which paths are added to; found {without_password(base)}."
-        raise GraftError(message)
-    return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + address.raw_path)
-
-
-def _parsed(text: str, what: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host:
-        hidden = re.sub(r"^(\w+://)?.*@", r"\1", text, flags=re.DOTALL)  # a password may be in it
-        message = f"{what} must be a URL such as https://host/path; found {hidden!r}."
-        raise GraftError(message)
-    return url
+    return match[0]

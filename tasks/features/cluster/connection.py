@@ -1,7 +1,8 @@
-"""A Dask cluster that answers, found at its address or started here, and what goes wrong there told in one line."""
+"""The connection to a Dask cluster: one at an address or a local one; its errors become one line."""
 
 import asyncio
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -15,7 +16,7 @@ from tasks.common.threads import available_cores
 LOCAL = "local"
 SECONDS_TO_CONNECT = 5
 SECONDS_FOR_WORKERS = 30
-_LOCAL = {
+LOCAL_CLUSTER = {
     "threads_per_worker": 1,
     "processes": True,
     "host": "127.0.0.1",
@@ -23,17 +24,22 @@ _LOCAL = {
     # Dask opens the port of the dashboard without one too; another cluster may have the usual one.
     "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
     "memory_limit": 0,
-    # A terminal sends Ctrl-C to all processes: this one hears it and ends the others.
+    # A terminal sends Ctrl-C to every process; this one handles it and ends the others.
     "preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
     "silence_logs": logging.CRITICAL,
 }
 
 
+def cluster_address(cluster: str | None) -> str | None:
+    """Return the cluster to use: `features.cluster`, else GRAFT_CLUSTER, else None, which is this process alone."""
+    return cluster or os.environ.get("GRAFT_CLUSTER") or None
+
+
 @contextmanager
-def connected(address: str, threads: int | None) -> Iterator[Any]:
+def connect(address: str, threads: int | None) -> Iterator[Any]:
     """Yield a client of the cluster at `address`, or of a local one of `threads` processes; raises GraftError.
 
-    On leaving, by whatever way, its tasks are dropped, and a local cluster ends.
+    When the context is left, even by an error, its tasks are dropped and a local cluster ends.
     """
     try:
         import distributed
@@ -43,7 +49,7 @@ def connected(address: str, threads: int | None) -> Iterator[Any]:
         message = "features.cluster is set, but Dask is not installed. Run `pip install 'graft[cluster]'`."
         raise GraftError(message) from error
     try:
-        # What Dask logs and warns of here is told below, or by those who use the client, in fewer words.
+        # Dask's own logs and warnings are silenced: the same faults are raised below as one line each.
         with (
             silence_logging_cmgr(logging.CRITICAL),
             warnings.catch_warnings(action="ignore", category=distributed.versions.VersionMismatchWarning),
@@ -57,19 +63,19 @@ def connected(address: str, threads: int | None) -> Iterator[Any]:
         )
         raise GraftError(message) from error
     except (CancelledError, CommClosedError) as error:
-        raise _lost(address) from error
+        raise _connection_lost(address) from error
 
 
 @contextmanager
-def answering(address: str) -> Iterator[None]:
-    """Tell in one line that the scheduler no longer answers what it is asked inside."""
+def scheduler_errors(address: str) -> Iterator[None]:
+    """Turn errors of a scheduler that no longer answers into GraftError."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        raise _lost(address) from error
+        raise _connection_lost(address) from error
 
 
-def _lost(address: str) -> GraftError:
+def _connection_lost(address: str) -> GraftError:
     return GraftError(
         f"the connection to the Dask scheduler at {address} was lost. "
         "Run the stage again when it is back: what was computed is kept."
@@ -77,8 +83,8 @@ def _lost(address: str) -> GraftError:
 
 
 def wait_for_workers(client: Any, address: str) -> None:
-    """Return when there is a worker; raises GraftError when none came for a while."""
-    with answering(address):
+    """Wait until the cluster has a worker; raises GraftError after SECONDS_FOR_WORKERS without one."""
+    with scheduler_errors(address):
         threads = client.nthreads()
     if threads:
         return
@@ -95,7 +101,7 @@ def _local(threads: int | None) -> Iterator[Any]:
     import distributed
 
     try:
-        cluster = distributed.LocalCluster(**_LOCAL, n_workers=threads or available_cores())
+        cluster = distributed.LocalCluster(**LOCAL_CLUSTER, n_workers=threads or available_cores())
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         message = f"a local Dask cluster cannot be started: {reason}. Correct Dask's settings, or features.cluster."
@@ -107,7 +113,7 @@ def _local(threads: int | None) -> Iterator[Any]:
 @contextmanager
 def _remote(address: str) -> Iterator[Any]:
     import distributed
-    from distributed.comm import connect
+    from distributed.comm import connect as open_connection
 
     try:
         arguments = distributed.Security().get_connection_args("client")
@@ -115,14 +121,17 @@ def _remote(address: str) -> Iterator[Any]:
         message = f"the certificates that Dask's settings name cannot be used: {error}. Correct these settings."
         raise GraftError(message) from error
 
-    async def greet() -> None:
-        connection = await asyncio.wait_for(connect(address, **arguments), SECONDS_TO_CONNECT)
+    async def try_connection() -> None:
+        connection = await asyncio.wait_for(open_connection(address, **arguments), SECONDS_TO_CONNECT)
         connection.abort()
 
     try:
-        asyncio.run(greet())  # Dask's client would wait for ever for one that says nothing
+        asyncio.run(try_connection())  # Dask's client would wait for ever for a server that stays silent
         client = distributed.Client(address, timeout=SECONDS_TO_CONNECT)
-    except (OSError, MemoryError) as error:  # what another server says may look like a message of any length
+    except (
+        OSError,
+        MemoryError,
+    ) as error:  # bytes of another kind of server may announce a message of any length
         message = (
             f"no Dask scheduler answers at {address}. Start one there with `dask scheduler`, "
             "or correct features.cluster (or GRAFT_CLUSTER)."

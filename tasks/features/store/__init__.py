@@ -1,39 +1,61 @@
-"""The feature store: each vector is computed once, whoever needs it and wherever it was computed.
-
-A folder, or a bucket, with a folder a space and in it immutable segments that are named by their content. Writers need
-no locks, since each writes segments of its own; readers trust nothing that they have not held to its name; and whoever
-wants may delete any part of it at any time: what is missing is computed again.
-"""
+"""The feature store: a cache of vectors in a folder or a bucket, each computed once; see README.md."""
 
 from pathlib import Path
 
-from tasks.features.store.collection import Collection, Description, Digests, Keys, Vectors, Views
+from tasks.features.store.collection import Collection, Description, Keys, Vectors
 from tasks.features.store.index import CACHE_BYTES, Index
 from tasks.features.store.location import Location
 from tasks.features.store.segment import encode
 
+__all__ = ["CACHE_BYTES", "Collection", "Description", "Index", "Keys", "Store"]
+
+MARKERS = "markers"
+
 
 class Store:
-    """A feature store at a place; may be pickled and shared by threads."""
+    """A feature store in a folder or a bucket; may be pickled and shared by threads."""
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, location: str | Path) -> None:
         """Take a local path or a URI such as s3://bucket/folder, which need not exist yet; raises GraftError."""
-        self.place = Location(place)
+        self.location = Location(location)
 
-    def write(self, space: Collection, label: Description, images: Digests, views: Views, vectors: Vectors) -> None:
-        """Keep float32 [n, width] vectors of these images' SHA-256, uint8 [n, 32], and views, uint16 [n], as a segment.
+    @property
+    def name(self) -> str:
+        """The location as messages show it, without credentials."""
+        return self.location.name
 
-        It is there whole, or not at all: GraftError when it cannot be written, ValueError for arrays that do not fit.
-        A segment that is there already, perhaps damaged, is put anew. Readers load whole segments, so 4 to 64 MB are
-        best.
+    def write(self, collection: Collection, description: Description, keys: Keys, vectors: Vectors) -> None:
+        """Write the vectors, float32 [n, width], of n keys as a segment; nothing for n = 0.
+
+        The segment is there whole, or not at all. One that is there already, perhaps damaged, is replaced. Readers load
+        whole segments, so 4 to 64 MB are best.
+
+        Raises:
+            GraftError: The store cannot be written to.
+            ValueError: The arrays do not fit each other or the collection, or are too large for a segment.
         """
         if len(vectors):
-            name, content = encode(space, label, Keys(images, views), vectors)
-            self.place.put(space.id, name, content)
+            name, content = encode(collection, description, keys, vectors)
+            self.location.put(collection.id, name, content)
 
-    def index(self, space: Collection, cache_bytes: int = CACHE_BYTES) -> Index:
-        """Return what the store has of a space, empty if there is no store yet; raises GraftError.
+    def index(self, collection: Collection, cache_bytes: int = CACHE_BYTES) -> Index:
+        """Return which keys of a collection the store has, none if there is no store yet; raises GraftError.
 
-        It keeps up to `cache_bytes` of the vectors that it read last.
+        The index caches up to `cache_bytes` of the vectors that it read last.
         """
-        return Index(self.place, space, cache_bytes)
+        return Index(self.location, collection, cache_bytes)
+
+    def put_marker(self, name: str) -> None:
+        """Leave a marker by which another machine recognises this store; raises GraftError.
+
+        Putting it again makes it new: `prune` removes markers that are a day old.
+        """
+        self.location.put(MARKERS, name, b"")
+
+    def has_marker(self, name: str) -> bool:
+        """Tell whether the store has that marker; raises GraftError when the store cannot be reached."""
+        return self.location.exists(MARKERS, name)
+
+    def remove_marker(self, name: str) -> None:
+        """Remove a marker, if it is there; raises GraftError."""
+        self.location.delete(MARKERS, name)

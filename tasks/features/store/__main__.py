@@ -1,4 +1,4 @@
-"""Door of `graft store`: what the feature store holds, and making it smaller."""
+"""Command `graft store`: how much the feature store holds, and making it smaller."""
 
 import argparse
 from datetime import timedelta
@@ -7,29 +7,29 @@ from pathlib import Path
 from tasks.common import params
 from tasks.common.command import run_command
 from tasks.common.errors import GraftError
-from tasks.features.recipe import where
 from tasks.features.store import Store, usage
+from tasks.features.store.location import default_location
 
 PARAMS = Path("params.yaml")
 
 
 def main() -> None:
-    """Show the store, or prune it and say what went."""
-    chosen = _parser().parse_args()
-    place = chosen.store or where(params.load(PARAMS).features.store if PARAMS.exists() else None)
-    store = Store(place)
-    if chosen.command is None:
+    """Show the store, or prune it and say how much was removed."""
+    arguments = _parser().parse_args()
+    configured = params.load(PARAMS).features.store if not arguments.store and PARAMS.exists() else None
+    store = Store(arguments.store or default_location(configured))
+    if arguments.command is None:
         usage.show(store)
         return
-    if chosen.older_than is None and chosen.keep is None:
+    if arguments.older_than is None and arguments.keep is None:
         message = "expected --older-than DAYS, --keep GB, or both; found neither, and pruned nothing."
         raise GraftError(message)
     pruned = usage.prune(
         store,
-        None if chosen.older_than is None else timedelta(days=chosen.older_than),
-        None if chosen.keep is None else int(chosen.keep * 1e9),
+        None if arguments.older_than is None else timedelta(days=arguments.older_than),
+        None if arguments.keep is None else int(arguments.keep * 1e9),
     )
-    print(f"removed {pruned.segments:,} segments, {pruned.bytes / 1e6:,.1f} MB, from {store.place.name}")
+    print(f"removed {pruned.segments:,} segments, {pruned.bytes / 1e6:,.1f} MB, from {store.name}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,9 +1,8 @@
-"""What identifies a feature vector: the space that it lies in, the image and the view that it is of."""
+"""What identifies a feature vector: its collection, the SHA-256 of its image and the number of its view."""
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,11 @@ DIGEST_BYTES = 32
 
 
 class Collection(NamedTuple):
-    """All that a vector depends on besides its image and its view.
+    """Everything that a vector depends on besides its image and its view.
 
-    `preprocessing` and `graph` are the SHA-256 of the resize graph and of the graph up to the tap, `augmentation` that
-    of its spec and seed ('' for plain images), all in hex; `runtime` is as 'onnxruntime 1.32.0', `precision` as
-    'float32', `width` the length of a vector.
+    `preprocessing` and `graph` are the SHA-256 of the resize graph and of the graph up to the tap, `augmentation` is
+    that of the augmentation and its seed ('' for plain images), all in hex; `runtime` is a name and a version such as
+    'onnxruntime 1.32.0', `precision` is a word such as 'float32', `width` is the length of a vector.
     """
 
     preprocessing: str
@@ -32,22 +31,22 @@ class Collection(NamedTuple):
 
     @property
     def id(self) -> str:
-        """SHA-256, in hex, of what the space says; the name of its folder."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()
+        """SHA-256, in hex, of the collection's JSON; the name of its folder."""
+        return hashlib.sha256(_canonical(self._asdict()).encode()).hexdigest()
 
 
 class Description(NamedTuple):
-    """What people are shown of a space; no part of its identity."""
+    """What people are shown of a collection; no part of its identity."""
 
     backbone: str
     tap: str
 
 
-Named = TypeVar("Named", Collection, Description)
+Record = TypeVar("Record", Collection, Description)
 
 
 class Keys(NamedTuple):
-    """What some vectors are of: the SHA-256 of images, uint8 [n, 32], and numbers of their views, uint16 [n].
+    """Keys of n vectors of a collection: the SHA-256 of images, uint8 [n, 32], and numbers of views, uint16 [n].
 
     View 0 is the plain image.
     """
@@ -56,30 +55,44 @@ class Keys(NamedTuple):
     views: Views
 
     def check(self) -> None:
-        """Raise ValueError unless the two arrays have those types and shapes."""
+        """Raise ValueError unless the two arrays have those dtypes and shapes."""
         images, views = self
-        shapes = images.shape == (*views.shape, DIGEST_BYTES) and views.ndim == 1
-        if not (shapes and images.dtype == np.uint8 and views.dtype == np.uint16):
+        shapes_match = images.shape == (*views.shape, DIGEST_BYTES) and views.ndim == 1
+        if not (shapes_match and images.dtype == np.uint8 and views.dtype == np.uint16):
             found = f"{images.dtype} {list(images.shape)} and {views.dtype} {list(views.shape)}"
             message = f"expected uint8 [n, 32] and uint16 [n], found {found}"
             raise ValueError(message)
 
-
-def digests(hexes: Iterable[str]) -> Digests:
-    """Return SHA-256 digests in hex as uint8 [n, 32]."""
-    return np.frombuffer(bytes.fromhex("".join(hexes)), np.uint8).reshape(-1, DIGEST_BYTES)
-
-
-def to_json(value: Collection | Description) -> str:
-    """Return the one JSON text of a space or a label."""
-    return json.dumps(value._asdict(), sort_keys=True, separators=(",", ":"))
+    def take(self, selected: npt.NDArray[Any] | slice) -> "Keys":
+        """Return the keys at these positions, or where a mask, bool [n], is true."""
+        return Keys(self.images[selected], self.views[selected])
 
 
-def from_json(kind: type[Named], text: bytes | None) -> Named | None:
-    """Return the space or the label that a text from elsewhere says; None where it says no such thing."""
+def to_json(collection: Collection, description: Description) -> str:
+    """Return the canonical JSON of a collection and its description: equal values give equal text."""
+    return _canonical({"collection": collection._asdict(), "description": description._asdict()})
+
+
+def from_json(text: str) -> tuple[Collection, Description]:
+    """Return the collection and the description in a text that may come from anywhere.
+
+    Raises:
+        ValueError: The text is not JSON, or has other fields or types.
+    """
     try:
-        values = json.loads(text or b"")
-        fits = {name: type(value) for name, value in values.items()} == kind.__annotations__
-        return kind(**values) if fits else None
-    except (ValueError, AttributeError, RecursionError):
-        return None
+        document = json.loads(text)
+        return _build(Collection, document["collection"]), _build(Description, document["description"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        message = "not the JSON of a collection and its description"
+        raise ValueError(message) from error
+
+
+def _build(kind: type[Record], values: dict[str, Any]) -> Record:
+    # Exactly these types: a width of `true` is no number.
+    if not isinstance(values, dict) or {name: type(value) for name, value in values.items()} != kind.__annotations__:
+        raise TypeError
+    return kind(**values)
+
+
+def _canonical(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

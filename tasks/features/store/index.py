@@ -1,181 +1,118 @@
-"""Which keys of a space the feature store holds, and their vectors in any order."""
+"""Which keys of a collection the store has, and their vectors in any order."""
 
 from collections import OrderedDict
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pyarrow import fs
 
-from tasks.common.threads import ordered_map
-from tasks.features.store.collection import DIGEST_BYTES, Collection, Digests, Keys, Vectors, Views
-from tasks.features.store.location import Location, reason
-from tasks.features.store.segment import NAME, DamagedError, decode, read_keys
+from tasks.features.store.collection import Collection, Keys, Vectors
+from tasks.features.store.key_table import KeyTable
+from tasks.features.store.location import Entry, Location, error_text
+from tasks.features.store.segment import DamagedError, decode, is_segment, read_each, read_keys
 
 CACHE_BYTES = 1 << 28
-READERS = 8
-ODD = np.uint64(0x9E3779B97F4A7C15)
 Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.int64]
-
-
-class Segment(NamedTuple):
-    """A file that was there when the index was read: its name, size in bytes and time, and its keys."""
-
-    name: str
-    size: int
-    time: int | None
-    keys: Keys
 
 
 class Index:
-    """The keys of one space, 50 bytes each in memory and 100 while they are read; for one thread.
+    """The keys of one collection; for one thread.
 
-    Vectors are read a segment at a time and the last ones are kept: ask for them in the order in which they were
-    written, or for many at once.
+    Vectors are read a segment at a time and the last segments are cached: ask for vectors in the order in which they
+    were written, or for many at once.
     """
 
-    def __init__(self, place: Location, space: Collection, cache_bytes: int) -> None:
-        """Read the keys of all segments; keep up to `cache_bytes` of vectors. Raises GraftError."""
-        self._place, self._space, self._cache_bytes = place, space, cache_bytes
-        self._segments: list[Segment] = []
-        self._usable: Mask = np.empty(0, np.bool_)
-        self._cache: OrderedDict[str, Vectors] = OrderedDict()
-        self._told: set[tuple[str, str]] = set()
+    def __init__(self, location: Location, collection: Collection, cache_bytes: int) -> None:
+        """Read the keys of all segments; cache up to `cache_bytes` of vectors. Raises GraftError."""
+        self._location, self._collection, self._cache_bytes = location, collection, cache_bytes
+        self._cache: OrderedDict[Entry, Vectors] = OrderedDict()
+        self._reported: set[tuple[str, str]] = set()
+        self._arrange({})
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in what was written or deleted since, and damaged files once more; raises GraftError."""
-        files = self._place.entries(self._space.id)
-        known = {segment[:3]: segment for segment, usable in zip(self._segments, self._usable, strict=True) if usable}
-        fresh = [info for info in files if _identity(info) not in known and not info.base_name.startswith(".")]
-        useless = {}
-        for info, keys in zip(fresh, ordered_map(self._read_keys, fresh, READERS, ahead=8 * READERS), strict=True):
-            self._cache.pop(info.base_name, None)  # it was right for the keys that were read before
-            if isinstance(keys, Keys):
-                known[_identity(info)] = Segment(*_identity(info), keys)
-            elif keys:
-                useless[info.base_name] = keys
-        self._ignore(useless)
-        self._arrange([known[_identity(info)] for info in files if _identity(info) in known])
+        """Take in what was written or deleted since, and try damaged files once more; raises GraftError."""
+        entries = [entry for entry in self._location.entries(self._collection.id) if is_segment(entry)]
+        # The time and the size tell a file that was written again from the one whose keys are here.
+        keys = {entry: self._table.segment_keys(number) for number, entry in enumerate(self._segments)}
+        fresh = [entry for entry in entries if entry not in keys]
+        results, reasons = read_each(
+            self._location, self._collection.id, fresh, lambda file, size: read_keys(file, size, self._collection)
+        )
+        self._ignore(reasons)
+        keys |= dict(results)
+        self._arrange({entry: keys[entry] for entry in entries if entry in keys})
 
-    def missing(self, images: Digests, views: Views) -> Mask:
-        """Tell which of these keys, uint8 [n, 32] and uint16 [n], the store lacks: bool [n]."""
-        Keys(images, views).check()
-        return self._find(images, views) < 0
+    def missing(self, keys: Keys) -> Mask:
+        """Tell which of n keys the store lacks, bool [n]; raises ValueError for arrays that are no keys."""
+        keys.check()
+        return self._table.find(keys) < 0
 
-    def read(self, images: Digests, views: Views) -> tuple[Vectors, Mask]:
-        """Return the vectors of these keys in this order, float32 [n, width], and which are missing, bool [n].
+    def read(self, keys: Keys) -> tuple[Vectors, Mask]:
+        """Return the vectors of n keys in this order, float32 [n, width], and which of them are missing, bool [n].
 
-        The vector of a missing key is zero. Besides the keys that `missing` tells, those are missing whose segments
-        turn out damaged or were deleted; from then on `missing` tells them too. Raises GraftError when the store cannot
-        be reached.
+        The vector of a missing key is zero. Besides the keys for which `missing` is true, those are missing whose
+        segments turn out to be damaged or deleted; from then on `missing` is true for them as well.
+
+        Raises:
+            GraftError: The store cannot be reached.
+            ValueError: The arrays are no keys.
         """
-        Keys(images, views).check()
-        vectors = np.zeros((len(views), self._space.width), np.float32)
-        missing = np.ones(len(views), np.bool_)
-        wanted = np.arange(len(views))
-        while wanted.size:  # more than once only when a segment is lost: another one may have the same keys
-            rows = self._find(images[wanted], views[wanted])
-            wanted, rows = wanted[rows >= 0], rows[rows >= 0]
-            segments = self._segment_of(rows)
+        keys.check()
+        vectors = np.zeros((len(keys.views), self._collection.width), np.float32)
+        missing = np.ones(len(keys.views), np.bool_)
+        pending = np.arange(len(keys.views))
+        while pending.size:  # a second time only if segments were lost: others may have the same keys
+            rows = self._table.find(keys.take(pending))
+            pending, rows = pending[rows >= 0], rows[rows >= 0]
+            segments = self._table.segments_of(rows)
+            lost = set()
             for number in np.unique(segments).tolist():
-                if (held := self._load(number)) is not None:
-                    here = segments == number
-                    vectors[wanted[here]] = held[rows[here] - self._starts[number]]
-                    missing[wanted[here]] = False
-            wanted = wanted[missing[wanted]]
+                segment_vectors = self._load(number)
+                if segment_vectors is None:
+                    lost.add(self._segments[number])
+                    continue
+                here = segments == number
+                vectors[pending[here]] = segment_vectors[rows[here] - self._table.starts[number]]
+                missing[pending[here]] = False
+            if lost:
+                self._drop(lost)
+            pending = pending[missing[pending]]
         return vectors, missing
 
-    def _arrange(self, segments: list[Segment]) -> None:
-        """Put the keys of all segments, by name, into arrays in which one can be found by halving."""
-        keys = [Keys(np.empty((0, DIGEST_BYTES), np.uint8), np.empty(0, np.uint16)), *(one.keys for one in segments)]
-        self._images = np.concatenate([one.images for one in keys])
-        self._views = np.concatenate([one.views for one in keys])
-        ends = np.cumsum([len(one.views) for one in keys])
-        self._starts: Numbers = ends[:-1]
-        # Slices of the arrays above, so that the keys are not held twice.
-        self._segments = [
-            one._replace(keys=Keys(self._images[start:end], self._views[start:end]))
-            for one, start, end in zip(segments, ends[:-1], ends[1:], strict=True)
-        ]
-        self._usable = np.ones(len(segments), np.bool_)
-        mixed = _mixed(self._images, self._views)
-        self._order = np.argsort(mixed, kind="stable")
-        self._sorted = mixed[self._order]
+    def _arrange(self, segments: dict[Entry, Keys]) -> None:
+        self._segments = list(segments)
+        self._table = KeyTable(list(segments.values()))
 
-    def _find(self, images: Digests, views: Views) -> Numbers:
-        """Return the row of each key, the first in a usable segment; -1 where there is none."""
-        mixed = _mixed(images, views)
-        inorder = np.argsort(mixed)  # numbers in order are found three times as fast
-        place = np.empty(len(mixed), np.int64)
-        place[inorder] = np.searchsorted(self._sorted, mixed[inorder])
-        words, known = np.ascontiguousarray(images).view(np.uint64), self._images.view(np.uint64)
-        found = np.full(len(mixed), -1)
-        left = np.arange(len(mixed))
-        # Once, and again only for keys of lost segments and for different keys that are mixed into the same number.
-        while left.size:
-            left = left[place[left] < len(self._sorted)]
-            left = left[self._sorted[place[left]] == mixed[left]]
-            rows = self._order[place[left]]
-            usable = self._usable[self._segment_of(rows)]
-            same = (known[rows] == words[left]).all(axis=1) & (self._views[rows] == views[left]) & usable
-            found[left[same]] = rows[same]
-            left = left[~same]
-            place[left] += 1
-        return found
-
-    def _segment_of(self, rows: Numbers) -> Numbers:
-        return np.searchsorted(self._starts, rows, side="right") - 1
+    def _drop(self, lost: set[Entry]) -> None:
+        segments = enumerate(self._segments)
+        self._arrange({entry: self._table.segment_keys(number) for number, entry in segments if entry not in lost})
 
     def _load(self, number: int) -> Vectors | None:
-        """Return the vectors of a segment, from the cache or its file; None, from then on, if it is lost."""
-        name, size, _, keys = self._segments[number]
-        if name in self._cache:
-            self._cache.move_to_end(name)
-            return self._cache[name]
+        """Return the vectors of a segment, from the cache or its file; None if the file is damaged or deleted."""
+        entry = self._segments[number]
+        if entry in self._cache:
+            self._cache.move_to_end(entry)
+            return self._cache[entry]
         try:
-            with self._place.files.open_input_file(self._place.path(self._space.id, name)) as file:
-                content = file.read_buffer(size + 1)  # a file that grew is not the one that the index knows
-            found, vectors = decode(name, content, self._space)
-            if not (np.array_equal(found.images, keys.images) and np.array_equal(found.views, keys.views)):
+            with self._location.open(self._collection.id, entry.name) as file:
+                content = file.read_buffer(entry.size + 1)  # one byte more, to notice a file that grew
+            keys, vectors = decode(entry.name, content, self._collection)
+            # The keys of the index were read without a look at the hash.
+            indexed = self._table.segment_keys(number)
+            if not (np.array_equal(keys.images, indexed.images) and np.array_equal(keys.views, indexed.views)):
                 message = "its keys were misread"
                 raise DamagedError(message)
         except FileNotFoundError:
-            self._usable[number] = False
             return None
         except (DamagedError, OSError) as error:
-            self._usable[number] = False
-            self._ignore({name: reason(error)})
+            self._ignore({entry.name: error_text(error)})
             return None
-        self._cache[name] = vectors
-        while sum(held.nbytes for held in self._cache.values()) > self._cache_bytes:
+        self._cache[entry] = vectors
+        while sum(cached.nbytes for cached in self._cache.values()) > self._cache_bytes:
             self._cache.popitem(last=False)
         return vectors
 
-    def _read_keys(self, info: fs.FileInfo) -> Keys | str:
-        """Return the keys of a segment, or why it has none that can be used; '' if it was deleted meanwhile."""
-        if not info.is_file or not NAME.fullmatch(info.base_name):
-            return "it is no segment of a feature store"
-        try:
-            with self._place.files.open_input_file(info.path) as file:
-                return read_keys(file, info.size, self._space)
-        except FileNotFoundError:
-            return ""
-        except (DamagedError, OSError) as error:
-            return reason(error)
-
-    def _ignore(self, useless: dict[str, str]) -> None:
-        """Say once which files are ignored, and why; raises GraftError if it is the store that is out of reach."""
-        self._place.ignore(self._space.id, dict(useless.items() - self._told))
-        self._told |= useless.items()
-
-
-def _identity(info: fs.FileInfo) -> tuple[str, int, int | None]:
-    return info.base_name, info.size, info.mtime_ns
-
-
-def _mixed(images: Digests, views: Views) -> npt.NDArray[np.uint64]:
-    """Return a number for each key: equal for equal keys, and as good as always different for different ones."""
-    start: npt.NDArray[np.uint64] = np.ascontiguousarray(images[:, :8]).view("<u8").ravel()
-    return start ^ (views.astype(np.uint64) * ODD)
+    def _ignore(self, reasons: dict[str, str]) -> None:
+        """Say once which files are ignored, and why; raises GraftError if the store itself is out of reach."""
+        self._location.report_ignored(self._collection.id, dict(reasons.items() - self._reported))
+        self._reported |= reasons.items()

@@ -1,42 +1,66 @@
-"""Where a feature store lies: a local folder, or a bucket that pyarrow knows; every trouble there told in one line."""
+"""Where a feature store lies: a local folder, or a bucket that pyarrow knows; each trouble there is one line."""
 
 import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import fs
 
 from tasks.common.errors import GraftError
+from tasks.common.files import cache_folder
 from tasks.common.progress import say
 
-WHOLE = {"s3", "gcs", "abfs"}  # an object appears whole when its upload ends, or not at all
+# Of these pyarrow file systems an object appears whole when its upload ends, or not at all.
+OBJECT_STORES = {"s3", "gcs", "abfs"}
 TRIES = 3
 LINES = 10
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 
 
-class Location:
-    """A folder of folders of files that are either whole or not there; may be pickled and shared by threads."""
+class Entry(NamedTuple):
+    """A folder or a file in a folder of the store: its name, size in bytes and time in nanoseconds since 1970.
 
-    def __init__(self, place: str | Path) -> None:
-        """Take a local path, or a URI such as s3://bucket/folder; nothing is made. Raises GraftError."""
-        text = str(place)
-        self.files: fs.FileSystem = fs.LocalFileSystem()
+    A folder has size 0. On a file system without times each file is old.
+    """
+
+    name: str
+    is_folder: bool
+    size: int
+    modified_ns: int
+
+    @property
+    def modified(self) -> datetime:
+        """The time at which the file was written."""
+        return datetime.fromtimestamp(self.modified_ns / 1e9, UTC)
+
+
+class Location:
+    """A folder of folders of files, each of which is either whole or not there; may be pickled and shared by threads.
+
+    Only the store's own modules use it.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        """Take a local path, or a URI such as s3://bucket/folder; nothing is created. Raises GraftError."""
+        text = str(location)
+        self._files: fs.FileSystem = fs.LocalFileSystem()
         if "://" not in text:
             self.name = self._root = str(Path(text).expanduser().absolute())
             return
-        # Keys may be given as s3://KEY:SECRET@bucket, and an endpoint after a question mark: neither is for the screen.
+        # Credentials may be given as s3://KEY:SECRET@bucket and after a question mark: these are not shown.
         self.name = re.sub("//[^:/]*:.*@", "//", text).partition("?")[0].rstrip("/")
         try:
-            self.files, root = fs.FileSystem.from_uri(text)
+            self._files, root = fs.FileSystem.from_uri(text)
         except (OSError, ValueError, pa.ArrowException) as error:
             message = (
                 f"features.store must be a folder or an address such as s3://bucket/folder; {self.name} cannot be used:"
-                f" {reason(error).replace(text, self.name)}."
+                f" {error_text(error).replace(text, self.name)}."
             )
             raise GraftError(message) from error
         self._root = root.rstrip("/")
@@ -44,107 +68,127 @@ class Location:
             message = f"features.store must name a bucket, such as s3://bucket/folder; found {self.name}//."
             raise GraftError(message)
 
-    def path(self, *parts: str) -> str:
-        """Return the path of a folder or a file of the place, as its file system wants it."""
-        return "/".join([self._root, *parts])
-
-    def shown(self, *parts: str) -> str:
-        """Return the path of a folder or a file of the place, as people know it."""
-        return "/".join([self.name, *parts])
-
-    def entries(self, *folder: str) -> list[fs.FileInfo]:
+    def entries(self, *folder: str) -> list[Entry]:
         """Return what is in a folder, by name; nothing if there is no such folder. Raises GraftError."""
-        with self._told("read", "Give read access there"):
-            found = self.files.get_file_info(fs.FileSelector(self.path(*folder), allow_not_found=True))
+        with self._explained("read", "Give read access there"):
+            infos = self._files.get_file_info(fs.FileSelector(self._path(*folder), allow_not_found=True))
+        if not infos:
+            self.check()
+        entries = [
+            Entry(info.base_name, info.type is fs.FileType.Directory, info.size or 0, max(0, info.mtime_ns or 0))
+            for info in infos
+            if info.type in {fs.FileType.File, fs.FileType.Directory}  # no pipes and devices
+        ]
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def exists(self, folder: str, name: str) -> bool:
+        """Tell whether there is such a file; raises GraftError."""
+        with self._explained("read", "Give read access there"):
+            found = self._files.get_file_info(self._path(folder, name)).is_file
         if not found:
             self.check()
-        return sorted(found, key=lambda info: info.base_name)
+        return found
 
-    def put(self, folder: str, name: str, content: pa.Buffer) -> None:
-        """Put a file whole into a folder, over one of the same name; raises GraftError and leaves nothing then."""
-        with self._told("written to", "Make room and give write access there"):
-            if self.files.type_name in WHOLE:
-                self._write(self.path(folder, name), content)
+    def open(self, folder: str, name: str) -> pa.NativeFile:
+        """Open a file to read from any position; raises OSError, FileNotFoundError if there is no such file."""
+        return self._files.open_input_file(self._path(folder, name))
+
+    def put(self, folder: str, name: str, content: bytes) -> None:
+        """Put a whole file into a folder, over one of the same name; raises GraftError and leaves nothing then."""
+        with self._explained("written to", "Make room and give write access there"):
+            if self._files.type_name in OBJECT_STORES:
+                self._write(self._path(folder, name), content)
                 return
             for tries_left in reversed(range(TRIES)):
-                temporary = self.path(folder, f".{name}.{secrets.token_hex(8)}.tmp")
+                temporary = self._path(folder, f".{name}.{secrets.token_hex(8)}.tmp")
                 try:
-                    self.files.create_dir(self.path(folder))
-                    # Not synced: after a power cut the file may hold anything, which is found out as any damage is.
+                    self._files.create_dir(self._path(folder))
+                    # Not synced: after a power cut the file may hold anything, and is found to be damaged.
                     self._write(temporary, content)
-                    self.files.move(temporary, self.path(folder, name))
-                except FileNotFoundError:  # the store was deleted meanwhile, as it may be at any time
+                    self._files.move(temporary, self._path(folder, name))
+                except (FileNotFoundError, FileExistsError):
+                    # The store was deleted meanwhile, as it may be at any time. FileExistsError: pyarrow's create_dir
+                    # saw the folder, and then no longer.
                     if not tries_left:
                         raise
                 else:
                     return
                 finally:
                     with suppress(OSError):
-                        self.files.delete_file(temporary)
+                        self._files.delete_file(temporary)
 
     def delete(self, folder: str, name: str) -> bool:
         """Delete a file, and tell whether it was there; raises GraftError."""
-        with self._told("pruned", "Give write access there"):
+        with self._explained("pruned", "Give write access there"):
             try:
-                self.files.delete_file(self.path(folder, name))
+                self._files.delete_file(self._path(folder, name))
             except FileNotFoundError:
                 return False
         return True
 
-    def ignore(self, folder: str, useless: Mapping[str, str]) -> None:
-        """Say which files are ignored, and why; raises GraftError if it is the whole place that is out of reach."""
-        if not useless:
+    def report_ignored(self, folder: str, reasons: Mapping[str, str]) -> None:
+        """Say which files of a folder are ignored, and why; raises GraftError if the store itself is out of reach."""
+        if not reasons:
             return
         self.check()
-        for name, why in sorted(useless.items())[:LINES]:
-            say(f"features: {self.shown(folder, name)} is ignored: {why}")
-        if len(useless) > LINES:
-            say(f"features: {len(useless) - LINES:,} more files there are ignored")
+        for name, reason in sorted(reasons.items())[:LINES]:
+            say(f"features: {self.name}/{folder}/{name} is ignored: {reason}")
+        if len(reasons) > LINES:
+            say(f"features: {len(reasons) - LINES:,} more files there are ignored")
 
     def check(self) -> None:
-        """Raise GraftError if the place is a file, has no bucket or cannot be reached; it need not exist yet."""
-        with self._told("read", "Give read access there"):
-            kind = self.files.get_file_info(self._root).type
-        if kind is fs.FileType.File and self.files.type_name not in WHOLE:
+        """Raise GraftError if the location is a file, has no bucket or cannot be reached; it need not exist yet."""
+        with self._explained("read", "Give read access there"):
+            kind = self._files.get_file_info(self._root).type
+        if kind is fs.FileType.File and self._files.type_name not in OBJECT_STORES:
             message = (
                 f"features.store must be a folder; {self.name} is a file. "
                 "Move it away, or set features.store to another place."
             )
             raise GraftError(message)
-        if self.files.type_name in WHOLE and not self._has_bucket():
+        if self._files.type_name in OBJECT_STORES and not self._has_bucket():
             message = (
                 f"features.store is {self.name}, but there is no such bucket. "
                 "Create it, or set features.store to another place."
             )
             raise GraftError(message)
 
+    def _path(self, *parts: str) -> str:
+        return "/".join([self._root, *parts])
+
     def _has_bucket(self) -> bool:
         try:
-            return self.files.get_file_info(self._root.partition("/")[0]).type is not fs.FileType.NotFound
-        except OSError:  # some may use a folder of a bucket, but not ask about the bucket
+            return self._files.get_file_info(self._root.partition("/")[0]).type is not fs.FileType.NotFound
+        except OSError:  # credentials may be good for a folder of a bucket, but not for questions about the bucket
             return True
 
-    def _write(self, path: str, content: pa.Buffer) -> None:
-        with self.files.open_output_stream(path) as stream:
+    def _write(self, path: str, content: bytes) -> None:
+        with self._files.open_output_stream(path) as stream:
             stream.write(content)
 
     @contextmanager
-    def _told(self, done: str, remedy: str) -> Iterator[None]:
+    def _explained(self, action: str, remedy: str) -> Iterator[None]:
+        """Turn errors of the file system into a GraftError: the store cannot be `action`, and `remedy` helps."""
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            if self.files.type_name != "local":
+            if self._files.type_name != "local":
                 remedy = "Check its address, the credentials and the network"
             message = (
-                f"the feature store {self.name} cannot be {done}: {reason(error)}. "
+                f"the feature store {self.name} cannot be {action}: {error_text(error)}. "
                 f"{remedy}, or set features.store to another place."
             )
             raise GraftError(message) from error
 
 
-def reason(error: Exception) -> str:
-    """Return what an error of pyarrow says, in some words on one line."""
+def default_location(store: str | None) -> str:
+    """Return where the store lies: `features.store`, else GRAFT_STORE, else a folder of the user's cache."""
+    return store or os.environ.get("GRAFT_STORE") or str(cache_folder() / "features")
+
+
+def error_text(error: Exception) -> str:
+    """Return the reason in an error of pyarrow or of the store: some words on one line."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r"(^.*?: (?=AWS Error)| \(Request ID: .*?\))", "", first).rstrip(".")
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"(^.*?: (?=AWS Error)| \(Request ID: .*?\))", "", first_line).rstrip(".")

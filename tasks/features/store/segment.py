@@ -1,185 +1,219 @@
-"""One segment of the feature store: some rows of one space as a Parquet file that cannot be misread.
+"""A segment: some vectors of one collection and their keys, in an immutable safetensors file named by its SHA-256.
 
-On two cores, 4,096 pooled vectors of 1,024 numbers (36 % of them 0) and 256 maps of 50,176 (69 %) gave, as part of
-their size and in MB/s written and read:
-
-                        pooled               maps
-    list, plain         1.01   645  1,381    1.00   679  1,336
-    list, split, zstd 1 0.67   329    750    0.42   225    600
-    bytes, plain        1.01 1,560  6,505    1.00 1,628  6,390
-    bytes, LZ4          0.82   427  2,120    0.46   450  1,884
-    bytes, zstd 1       0.71   318    797    0.37   338    875
-
-So a vector is one value of fixed length (its float32 numbers, little-endian) and not a list, and nothing is compressed:
-it would save a fifth of what is usual at a quarter of the speed. A plain file also cannot unfold into more memory than
-its own size, whoever wrote it.
+See README.md for the format and for what readers trust.
 """
 
 import hashlib
+import json
 import re
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+import safetensors.numpy
 
+from tasks.common.threads import ordered_map
 from tasks.features.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors, from_json, to_json
-from tasks.features.store.thrift import read_struct
+from tasks.features.store.location import Entry, Location, error_text
 
+SUFFIX = ".safetensors"
+NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
 SEGMENT_BYTES = 1 << 29
-FOLDER = re.compile(r"[0-9a-f]{64}")
-NAME = re.compile(r"([0-9a-f]{64})\.parquet")
-# One read of the end of a file brings its footer: ours take about 1,000 bytes, a larger one is not ours.
-FOOTER_BYTES = 1 << 14
-SPACE, LABEL = "graft.space", "graft.label"
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, pa.ArrowException)
-# The numbers of fields and codecs in parquet.thrift.
-ROW_GROUPS, COLUMNS, META_DATA, CODEC = 4, 1, 3, 4
-PLAIN = 0
+# One read brings the header, whose length is not known before: ours take less than 1,000 bytes.
+HEADER_BYTES = 1 << 14
+LENGTH_BYTES = 8
+READERS = 8
+METADATA = "graft"
+FOREIGN = "it is no segment of a feature store"
+
+Result = TypeVar("Result")
 
 
 class DamagedError(Exception):
-    """A file that is no whole and right segment of its space; the text is the reason."""
+    """A file that is no valid segment of its collection; the text is the reason."""
 
 
-def encode(space: Collection, label: Description, keys: Keys, vectors: Vectors) -> tuple[str, pa.Buffer]:
-    """Return the file name and the bytes of a segment of these rows, float32 [n, width], n >= 1.
+class Reader(Protocol):
+    """An open file whose bytes can be read from any position."""
 
-    The bytes are a function of the arguments and of pyarrow's version. Raises ValueError for arrays that do not fit.
+    def seek(self, position: int, /) -> int:
+        """Go to a position."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes from the current position."""
+
+
+class Header(NamedTuple):
+    """The checked header of a segment; `start` is the position of the vectors, behind which views and images follow."""
+
+    collection: Collection
+    description: Description
+    rows: int
+    start: int
+
+    @property
+    def keys_start(self) -> int:
+        """The position of the keys."""
+        return self.start + 4 * self.rows * self.collection.width
+
+    @property
+    def end(self) -> int:
+        """The position behind the last byte."""
+        return self.keys_start + (2 + DIGEST_BYTES) * self.rows
+
+
+def is_segment(entry: Entry) -> bool:
+    """Tell whether an entry of a collection's folder has the name of a segment; other files there are not ours."""
+    return not entry.is_folder and NAME.fullmatch(entry.name) is not None
+
+
+def encode(collection: Collection, description: Description, keys: Keys, vectors: Vectors) -> tuple[str, bytes]:
+    """Return the file name and the bytes of a segment of these vectors, float32 [n, width], n >= 1.
+
+    The bytes are a function of the arguments alone.
+
+    Raises:
+        ValueError: The arrays do not fit each other or the collection, or are too large.
     """
     keys.check()
-    if vectors.shape != (len(keys.views), space.width) or vectors.dtype != np.float32:
-        message = f"expected float32 [{len(keys.views)}, {space.width}], found {vectors.dtype} {list(vectors.shape)}"
+    rows, width = len(keys.views), collection.width
+    if vectors.shape != (rows, width) or vectors.dtype != np.float32:
+        message = f"expected float32 [{rows}, {width}], found {vectors.dtype} {list(vectors.shape)}"
         raise ValueError(message)
-    columns = [_fixed(vectors.astype("<f4", copy=False)), _fixed(keys.images), pa.array(keys.views, pa.uint16())]
-    schema = _schema(space.width)
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        schema,
-        compression="none",
-        use_dictionary=False,
-        write_statistics=False,
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
-        writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=len(vectors))
-        writer.add_key_value_metadata({SPACE: to_json(space), LABEL: to_json(label)})
-    content = sink.getvalue()
-    if content.size > SEGMENT_BYTES:
-        message = f"{len(vectors):,} vectors of {space.width:,} numbers are more than a segment may hold"
+    data_bytes = rows * (4 * width + 2 + DIGEST_BYTES)
+    if data_bytes > SEGMENT_BYTES - HEADER_BYTES:
+        message = f"{rows:,} vectors of {width:,} numbers are more than a segment may hold"
         raise ValueError(message)
-    return f"{hashlib.sha256(content).hexdigest()}.parquet", content
+    # The library wants dense arrays. It orders tensors by dtype, the largest first, and metadata at random: one entry
+    # keeps the bytes the same in every process.
+    arrays = {"vector": vectors, "view": keys.views, "image": keys.images}
+    content = safetensors.numpy.save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+        {METADATA: to_json(collection, description)},
+    )
+    if len(content) - data_bytes > HEADER_BYTES:
+        message = f"the names of the backbone and the tap take more than the {HEADER_BYTES:,} bytes of a header"
+        raise ValueError(message)
+    return _name(content), content
 
 
-def read_footer(file: pa.NativeFile, size: int) -> tuple[pq.FileMetaData, Collection, Description]:
-    """Return what the end of an open file of `size` bytes says, held to what a segment may say; raises DamagedError.
+def read_header(file: Reader, size: int) -> Header:
+    """Return the header of an open file of `size` bytes, which is read no further; raises DamagedError."""
+    file.seek(0)
+    return _parse_header(file.read(min(size, HEADER_BYTES)), size)
 
-    Nothing is read or allocated that is larger than the file.
+
+def read_keys(file: Reader, size: int, collection: Collection) -> Keys:
+    """Return the keys of an open segment of `size` bytes without reading its vectors; raises DamagedError."""
+    header = read_header(file, size)
+    _check_collection(header, collection)
+    file.seek(header.keys_start)
+    content = file.read(header.end - header.keys_start)
+    if len(content) != header.end - header.keys_start:
+        message = "it became shorter while it was read"
+        raise DamagedError(message)
+    return _keys(content, 0, header.rows)
+
+
+def decode(name: str, content: bytes | pa.Buffer, collection: Collection) -> tuple[Keys, Vectors]:
+    """Return the keys and the vectors, float32 [n, width], of a whole segment, as views of its bytes.
+
+    Raises:
+        DamagedError: A bit is not as it was written, or the segment belongs to another collection.
+    """
+    if _name(content) != name:
+        message = "its bytes do not match its name"
+        raise DamagedError(message)
+    data = memoryview(content)
+    header = _parse_header(bytes(data[:HEADER_BYTES]), len(data))
+    _check_collection(header, collection)
+    vectors = np.frombuffer(data, "<f4", header.rows * collection.width, header.start)
+    return _keys(data, header.keys_start, header.rows), vectors.reshape(header.rows, collection.width)
+
+
+def read_each(
+    location: Location, folder: str, entries: Sequence[Entry], read: Callable[[Reader, int], Result]
+) -> tuple[list[tuple[Entry, Result]], dict[str, str]]:
+    """Apply `read`, which takes an open file and its size, to the segments of a folder, several at a time.
+
+    Returns:
+        The entries with their results, in order, and the reasons by name for the segments that cannot be used. A
+        segment that was deleted meanwhile is in neither.
+    """
+
+    def read_one(entry: Entry) -> tuple[Entry, Result] | str | None:
+        try:
+            with location.open(folder, entry.name) as file:
+                return entry, read(file, entry.size)
+        except FileNotFoundError:
+            return None
+        except (DamagedError, OSError) as error:
+            return error_text(error)
+
+    results: list[tuple[Entry, Result]] = []
+    reasons = {}
+    for entry, result in zip(entries, ordered_map(read_one, entries, READERS, ahead=8 * READERS), strict=True):
+        if isinstance(result, str):
+            reasons[entry.name] = result
+        elif result is not None:
+            results.append(result)
+    return results, reasons
+
+
+def _name(content: bytes | pa.Buffer) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+
+
+def _parse_header(beginning: bytes, size: int) -> Header:
+    """Return the header at the beginning of a file of `size` bytes, if it is one that `encode` could have written.
+
+    Only the number of vectors, the collection and the description are taken from the header. Everything else, such as
+    dtypes, shapes and offsets, follows from them and must be equal; so must the size of the file. Raises DamagedError.
     """
     if not size:
         message = "it is empty"
         raise DamagedError(message)
+    length = int.from_bytes(beginning[:LENGTH_BYTES], "little")
+    start = LENGTH_BYTES + length
     try:
-        tail = min(size, FOOTER_BYTES)
-        file.seek(size - tail)
-        end = file.read_buffer(tail)
-        codecs = _codecs(end.to_pybytes())
-        footer = pq.read_metadata(pa.BufferReader(end))
-        metadata = footer.metadata or {}
-        space = from_json(Collection, metadata.get(SPACE.encode()))
-        label = from_json(Description, metadata.get(LABEL.encode()))
-        if space is None or label is None or codecs != {PLAIN} or not _regular(footer, space.width, size):
-            message = "it is no segment of a feature store"
-            raise DamagedError(message)
-    except UNREADABLE as error:
-        message = "it is damaged"
-        raise DamagedError(message) from error
-    return footer, space, label
-
-
-def read_keys(file: pa.NativeFile, size: int, space: Collection) -> Keys:
-    """Return the keys of an open segment of `size` bytes without reading its vectors; raises DamagedError."""
-    footer, found, _ = read_footer(file, size)
-    if found != space:
-        message = "it belongs to another space"
+        if start > len(beginning) or start % LENGTH_BYTES:  # the vectors are aligned
+            raise DamagedError(FOREIGN)
+        fields = json.loads(beginning[LENGTH_BYTES:start].decode())
+        rows = fields["view"]["shape"][0]
+        collection, description = from_json(fields["__metadata__"][METADATA])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DamagedError(FOREIGN) from error
+    if type(rows) is not int or rows < 1 or collection.width < 1 or fields != _fields(collection, description, rows):
+        raise DamagedError(FOREIGN)
+    header = Header(collection, description, rows, start)
+    if header.end != size or size > SEGMENT_BYTES:
+        message = f"it has {size:,} bytes, but its header describes {header.end:,}"
         raise DamagedError(message)
-    # The checksums find most damage early; `decode` finds all of it.
-    table = _read(file, footer, ["image", "view"], verify=True)
-    return Keys(_values(table["image"], "u1", DIGEST_BYTES), _values(table["view"], "<u2", 1).ravel())
+    return header
 
 
-def decode(name: str, content: pa.Buffer, space: Collection) -> tuple[Keys, Vectors]:
-    """Return keys and vectors, float32 [n, width], of a whole segment; raises DamagedError if a bit is not as written.
+def _fields(collection: Collection, description: Description, rows: int) -> dict[str, Any]:
+    """Return what the JSON of a segment's header holds."""
+    vectors_end = 4 * rows * collection.width
+    views_end = vectors_end + 2 * rows
+    images_end = views_end + DIGEST_BYTES * rows
+    return {
+        "__metadata__": {METADATA: to_json(collection, description)},
+        "vector": {"dtype": "F32", "shape": [rows, collection.width], "data_offsets": [0, vectors_end]},
+        "view": {"dtype": "U16", "shape": [rows], "data_offsets": [vectors_end, views_end]},
+        "image": {"dtype": "U8", "shape": [rows, DIGEST_BYTES], "data_offsets": [views_end, images_end]},
+    }
 
-    Checksums of pages would not do: the headers of pages and the footer have none, and one bit flipped there reads the
-    same page in another encoding.
-    """
-    if f"{hashlib.sha256(content).hexdigest()}.parquet" != name:
-        message = "its bytes do not match its name"
+
+def _check_collection(header: Header, collection: Collection) -> None:
+    if header.collection != collection:
+        message = "it belongs to another collection"
         raise DamagedError(message)
-    file = pa.BufferReader(content)
-    keys = read_keys(file, content.size, space)
-    table = _read(file, pq.read_metadata(file), ["vector"], verify=False)
-    return keys, _values(table["vector"], "<f4", space.width)
 
 
-def _schema(width: int) -> pa.Schema:
-    # The keys come last: they and the footer are one stretch of a file for whoever reads an index over a network.
-    types = {"vector": pa.binary(4 * width), "image": pa.binary(DIGEST_BYTES), "view": pa.uint16()}
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
-
-
-def _codecs(end: bytes) -> set[int]:
-    """Return the numbers of the codecs that the footer at this end of a file names; raises UNREADABLE."""
-    footer = read_struct(end[-8 - int.from_bytes(end[-8:-4], "little") : -8])
-    return {column[META_DATA][CODEC] for group in footer[ROW_GROUPS] for column in group[COLUMNS]}
-
-
-def _regular(footer: pq.FileMetaData, width: int, size: int) -> bool:
-    """Tell whether a file of `size` bytes with this footer is built as `encode` builds, and can hold what it claims."""
-    if not (
-        footer.num_row_groups == 1
-        and footer.num_columns == len(Keys._fields) + 1
-        and width > 0 < footer.num_rows
-        and footer.num_rows * (4 * width + DIGEST_BYTES) <= size <= SEGMENT_BYTES
-    ):
-        return False
-    group = footer.row_group(0)
-    columns = [group.column(number) for number in range(group.num_columns)]
-    return footer.schema.to_arrow_schema().equals(_schema(width)) and all(
-        set(column.encodings) <= {"PLAIN", "RLE"}
-        and not column.has_dictionary_page
-        and column.num_values == footer.num_rows
-        and 0 <= column.data_page_offset <= size
-        and 0 <= column.total_compressed_size <= size
-        for column in columns
-    )
-
-
-def _read(file: pa.NativeFile, footer: pq.FileMetaData, columns: list[str], *, verify: bool) -> pa.Table:
-    try:
-        parquet = pq.ParquetFile(file, metadata=footer, pre_buffer=True, page_checksum_verification=verify)
-        table = parquet.read(columns, use_threads=False)
-    except UNREADABLE as error:
-        message = "it is damaged"
-        raise DamagedError(message) from error
-    if table.num_rows != footer.num_rows:
-        message = "it holds fewer rows than it claims"
-        raise DamagedError(message)
-    return table
-
-
-def _fixed(values: npt.NDArray[Any]) -> "pa.Array[Any]":
-    """Return the rows of an array [n, m] as values of fixed length."""
-    rows: Any = np.ascontiguousarray(values)
-    kind = pa.binary(rows.itemsize * rows.shape[1])
-    return pa.Array.from_buffers(kind, len(rows), [None, pa.py_buffer(rows)])
-
-
-def _values(column: Any, kind: str, width: int) -> npt.NDArray[Any]:
-    """Return a column without nulls as an array [n, width] of that type, without copying."""
-    array = column.chunk(0)  # a row group of less than 2 GB is one chunk
-    values = np.frombuffer(array.buffers()[1], kind)[array.offset * width :][: len(array) * width]
-    return values.reshape(-1, width)
+def _keys(content: bytes | memoryview, start: int, rows: int) -> Keys:
+    """Return the keys that lie at a position of these bytes, as views of them."""
+    views = np.frombuffer(content, "<u2", rows, start)
+    images = np.frombuffer(content, np.uint8, DIGEST_BYTES * rows, start + 2 * rows)
+    return Keys(images.reshape(rows, DIGEST_BYTES), views)

@@ -1,4 +1,4 @@
-"""From Keras to ONNX: the models that are trained become the graphs that are served."""
+"""Conversion from Keras to ONNX: the models that are trained become the graphs that are served."""
 
 import json
 import math
@@ -17,18 +17,20 @@ from tf2onnx.tfonnx import process_tf_graph
 from tasks.networks import cuts
 from tasks.networks.conversion import channels_first, optimizer_passes, preprocessing, substitutions
 from tasks.onnx import graphs
+from tasks.onnx.canonical_form import canonical
 
-# Elements of a kernel from which on it does not pass through TensorFlow, which folds what normalizes into vectors.
+# Kernels with more elements than this bypass TensorFlow; smaller weights pass, since it folds normalization into them.
 LARGE = 1024
 
 
 def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
-    """Return the graph from `image` (uint8, any size) over `resized` to `features`, float32 [N, D].
+    """Return the graph from `image`, uint8 [N, H, W, 3] of any size, over `resized` to `features`, float32 [N, D].
 
-    Each output of the base is a tap: its vector is a tensor that the graph's metadata names under `taps`, with the
-    layer that it comes from and its width; `features` is these vectors side by side. `mode` is keras.applications'
-    preprocessing (`caffe`, `tf`, `torch`, or `none` where the base holds its own), and is converted from Keras's own
-    function. BatchNorm runs in inference mode.
+    Each output of the base is a tap. Its vector is a tensor of the graph; the metadata `taps` names tensor, layer and
+    width of each, and `features` concatenates them. BatchNorm runs in inference mode.
+
+    `size` is the side of `resized` in pixels. `mode` is the preprocessing of keras.applications (`caffe`, `tf`,
+    `torch`, or `none` where the base has its own), converted from Keras's own function. For `pooling` see `pool`.
     """
     layers = cuts.tap_names(base)
     results = ["features"] if len(layers) == 1 else [f"features/{name}" for name in layers]
@@ -38,10 +40,10 @@ def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.
         return tap_vectors(convertible, preprocess(resized, mode), pooling)
 
     specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
-    converted = _converted(convertible, forward, specification)
+    converted = _convert(convertible, forward, specification)
     preprocessing.fuse_preprocessing(converted)
-    model = graphs.join(graphs.resize_graph(size), graphs.canonical(converted, "base", "resized", results))
-    widths = [graphs.output_width(model, place) for place in range(len(results))]
+    model = graphs.join(graphs.resize_graph(size), canonical(converted, "base", "resized", results))
+    widths = [graphs.output_width(model, index) for index in range(len(results))]
     rows = [
         {"layer": layer, "tensor": tensor, "width": width}
         for layer, tensor, width in zip(layers, results, widths, strict=True)
@@ -55,8 +57,8 @@ def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.
 def convert_head(head: keras.Model) -> onnx.ModelProto:
     """Return the graph from `features`, float32 [N, D], to `probabilities`, float32 [N, classes]."""
     specification = tf.TensorSpec([None, head.input_shape[-1]], tf.float32, name="features")
-    converted = _converted(head, lambda x: [head(x, training=False)], specification)
-    return graphs.canonical(converted, "head", "features", ["probabilities"])
+    converted = _convert(head, lambda x: [head(x, training=False)], specification)
+    return canonical(converted, "head", "features", ["probabilities"])
 
 
 def preprocess(resized: Any, mode: str) -> Any:
@@ -66,49 +68,47 @@ def preprocess(resized: Any, mode: str) -> Any:
 
 
 def keras_forward(base: keras.Model, size: int, mode: str, pooling: str) -> Callable[[Any], list[Any]]:
-    """Return Keras's own way from resized pictures, uint8 [N, S, S, 3], to the taps' vectors, float32 [N, D] each.
+    """Return Keras's own function from resized images, uint8 [N, S, S, 3], to a vector of each tap, float32 [N, D].
 
-    It runs as a graph, which lets go of each layer's maps when the next ones have read them: called directly, a network
-    keeps them all, 24 GB for EfficientNetB7.
+    It runs as a TensorFlow graph, which frees a layer's maps after their last use. A direct call of the network keeps
+    all of them, 24 GB for EfficientNetB7.
     """
     forward = tf.function(
         lambda resized: tap_vectors(base, preprocess(resized, mode), pooling),
         input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
     )
-    return lambda resized: [np.asarray(one) for one in forward(tf.constant(resized))]
+    return lambda resized: [np.asarray(vector) for vector in forward(tf.constant(resized))]
 
 
 def tap_vectors(base: keras.Model, values: Any, pooling: str) -> list[Any]:
-    """Return a vector [N, D] of each output of the base for its input `values`.
-
-    Maps [N, H, W, C] are pooled (`avg`, `max`) to [N, C], or with `none` flattened to [N, H * W * C]; vectors stay.
-    """
+    """Return the pooled vectors [N, D] of all outputs of the base for its input `values`."""
     return [pool(output, pooling) for output in keras.tree.flatten(base(values, training=False))]
 
 
 def pool(output: Any, pooling: str) -> Any:
-    """Return one output of a base as a vector a picture; see `tapped`."""
+    """Return an output of a base as vectors [N, D].
+
+    Maps [N, H, W, C] are pooled to [N, C] (`avg`, `max`) or flattened to [N, H * W * C] (`none`). Vectors stay.
+    """
     if len(output.shape) == 2:  # noqa: PLR2004  [N, D]
         return output
-    pool = {
+    layer = {
         "avg": keras.layers.GlobalAveragePooling2D,
         "max": keras.layers.GlobalMaxPooling2D,
         "none": keras.layers.Flatten,
     }[pooling]
-    return pool()(output)
+    return layer()(output)
 
 
-def _converted(
-    model: keras.Model, forward: Callable[[Any], list[Any]], specification: tf.TensorSpec
-) -> onnx.ModelProto:
+def _convert(model: keras.Model, forward: Callable[[Any], list[Any]], specification: tf.TensorSpec) -> onnx.ModelProto:
     # from_keras and model.export have open bugs with Keras 3; a tf.function converts every family. These are the steps
-    # of tf2onnx.convert.from_function, with our own `passes` at the end.
+    # of tf2onnx.convert.from_function, with our own optimizer passes at the end.
     #
-    # TensorFlow copies each weight about 25 times on its way to a constant (8 GB for a network of 350 MB), so the large
-    # ones stay behind: the function takes them as arguments, and they join again as constants of tf2onnx.
+    # TensorFlow copies each weight about 25 times while it makes a constant of it (8 GB for a network of 350 MB).
+    # Therefore the function takes the large weights as arguments, and tf2onnx makes constants of them afterwards.
     large = {
-        f"weight_{place}": weight
-        for place, weight in enumerate(model.weights)
+        f"weight_{index}": weight
+        for index, weight in enumerate(model.weights)
         if len(weight.shape) > 1 and math.prod(weight.shape) > LARGE
     }
 
@@ -119,11 +119,11 @@ def _converted(
     specifications = [tf.TensorSpec(weight.shape, weight.dtype, name=name) for name, weight in large.items()]
     signature = [specification, *specifications]
     function = tf.function(with_weights, input_signature=signature).get_concrete_function()
-    sources, ends = (
+    input_names, output_names = (
         [tensor.name for tensor in tensors if tensor.dtype != tf.resource]
         for tensors in (function.inputs, function.outputs)
     )
-    frozen = tf_loader.from_function(function, sources, ends)
+    frozen = tf_loader.from_function(function, input_names, output_names)
     for node in frozen.node:
         if node.name in large:
             node.op = "Const"
@@ -138,8 +138,8 @@ def _converted(
             opset=graphs.OPSET,
             custom_op_handlers=dict(substitutions.HANDLERS),
             custom_rewriter=substitutions.REWRITERS,
-            input_names=sources[:1],
-            output_names=ends,
+            input_names=input_names[:1],
+            output_names=output_names,
             const_node_values=values,
         )
     return channels_first.channels_first(optimizer_passes.optimized(converted).make_model("converted"))

@@ -1,4 +1,4 @@
-"""What makes a fresh graph of tf2onnx a fast one, the same in each run, with few copies of its weights."""
+"""Optimization of tf2onnx's graphs: repeatable, and with few copies of the weights in memory."""
 
 import itertools
 from typing import Any
@@ -14,44 +14,44 @@ from tf2onnx.optimizer import (
 )
 from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase
 
-from tasks.onnx import graphs
+from tasks.onnx.canonical_form import topological_order
 
 
 def optimized(graph: Any) -> Any:
-    """Return the graph of tf2onnx after as many turns of all passes as change it.
+    """Return the graph of tf2onnx after all passes, repeated until none of them changes it.
 
-    tf2onnx's own driver copies the graph for each pass, and goes on without one that failed, to a slow graph instead of
-    an error.
+    tf2onnx's own driver copies the graph for each pass, and when a pass fails it continues without it: the result is a
+    slow graph instead of an error.
     """
-    for turn in itertools.count():
-        passes = [make() for make in PASSES]
-        for one in passes:
-            graph = one.optimize(graph, turn)
-        if not any(one.graph_been_opt for one in passes):
+    for iteration in itertools.count():
+        passes = [optimizer() for optimizer in PASSES]
+        for optimizer_pass in passes:
+            graph = optimizer_pass.optimize(graph, iteration)
+        if not any(optimizer_pass.graph_been_opt for optimizer_pass in passes):
             break
-    _order(graph)
+    _sort_nodes(graph)
     return graph
 
 
-class Frugal(GraphOptimizerBase):  # type: ignore[misc]  # tf2onnx has no types
-    """A pass that starts from nodes in order, and leaves the protocol buffers behind them alone.
+class _LeanOptimizer(GraphOptimizerBase):
+    """A pass that starts from sorted nodes and does not rewrite the protocol buffers.
 
-    The base class writes these buffers anew after each pass. Nothing reads them before the end, and a buffer never
-    gives back what was written over: each pass would keep another copy of all weights. And it leaves the nodes in the
-    order of a set, another one in each run, on which some of what the passes do depends.
+    The base class rewrites these buffers after each pass. Nothing reads them before the end, and a buffer never frees
+    what was overwritten, so each pass would keep another copy of all weights. It also leaves the nodes in the order of
+    a set, which differs from run to run and on which some passes depend.
     """
 
     def optimize(self, graph: Any, iteration: int) -> Any:
-        """Return the graph after the pass, without the nodes that nothing needed before it."""
+        """Return the graph after the pass, without the nodes that no output needed before it."""
         self.opt_iteration = iteration
-        _order(graph)
+        _sort_nodes(graph)
         return self._optimize(graph)
 
 
-class UselessReshapes(GraphOptimizerBase):  # type: ignore[misc]
-    """A pass that leaves out the reshapes to the shape that is there.
+class UselessReshapes(GraphOptimizerBase):
+    """A pass that removes reshapes to the same shape.
 
-    They are left where transposes of 1 x 1 maps meet, and how many depends on the order of sets inside tf2onnx.
+    They remain where transposes of 1 x 1 maps meet, and how many there are depends on the order of sets in tf2onnx.
     """
 
     def _optimize(self, graph: Any) -> Any:
@@ -65,10 +65,10 @@ class UselessReshapes(GraphOptimizerBase):  # type: ignore[misc]
         return graph
 
 
-# Of tf2onnx's passes those that find something in a convolutional network, in its order; then our own.
+# tf2onnx's passes that change convolutional networks, in its order, then our own.
 PASSES = [
-    type(one.__name__, (Frugal, one), {})
-    for one in (
+    type(optimizer.__name__, (_LeanOptimizer, optimizer), {})
+    for optimizer in (
         transpose_optimizer.TransposeOptimizer,
         const_fold_optimizer.ConstFoldOptimizer,
         merge_duplicated_nodes_optimizer.MergeDuplicatedNodesOptimizer,
@@ -81,6 +81,6 @@ PASSES = [
 ]
 
 
-def _order(graph: Any) -> None:
-    """Put the nodes of a graph into the order in which its outputs need them."""
-    graph.reset_nodes(graphs.topological_order(graph.get_nodes(), graph.outputs))
+def _sort_nodes(graph: Any) -> None:
+    """Put the nodes of a graph into the order in which its outputs need them; drop the rest."""
+    graph.reset_nodes(topological_order(graph.get_nodes(), graph.outputs))

@@ -1,4 +1,4 @@
-"""What tf2onnx cannot convert as Keras writes it, said in other words that mean the same."""
+"""Substitutions for the layers and operations that tf2onnx cannot convert, by others that compute the same."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,21 +10,22 @@ ELEMENTWISE = {"Add", "AddV2"}
 
 
 def convertible(model: keras.Model) -> keras.Model:
-    """Return the model with layers that convert in place of those that do not (both ConvNeXt's).
+    """Return the model with the layers that tf2onnx cannot convert replaced (two kinds, both in ConvNeXt).
 
-    A convolution with a group for each channel becomes a depthwise one: Keras compiles grouped convolutions with XLA
-    on CPUs, and what is compiled cannot be converted. A normalization by constants becomes a rescaling: its constants
-    are taken for inputs. All other layers are shared with `model`; with nothing to replace, it is returned as it is.
+    A convolution with a group for each channel becomes a depthwise convolution, since Keras compiles grouped
+    convolutions with XLA on CPUs, and compiled code cannot be converted. A normalization by constants becomes a
+    rescaling, since tf2onnx takes the constants for inputs. All other layers are shared with `model`; with nothing to
+    replace, `model` itself is returned.
     """
     if not any(map(_needs_replacing, model.layers)):
         return model
 
-    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
         if _is_depthwise(layer):
             return _depthwise(layer)
         return _rescaling(layer) if _is_constant_normalization(layer) else layer
 
-    clone = keras.models.clone_model(model, clone_function=replaced)
+    clone = keras.models.clone_model(model, clone_function=replace)
     for layer in filter(_is_depthwise, model.layers):
         kernel, *bias = layer.get_weights()
         clone.get_layer(layer.name).set_weights([kernel.transpose(0, 1, 3, 2), *bias])
@@ -32,9 +33,9 @@ def convertible(model: keras.Model) -> keras.Model:
 
 
 def scalars_as_vectors(graph: Any, nodes: list[Any]) -> list[Any]:
-    """Give the scalar constants of additions one dimension, in a graph of tf2onnx.
+    """Give the scalar constants of additions in a graph of tf2onnx a dimension.
 
-    Its optimizer takes an addition after a convolution for a bias and fails on a scalar (MobileNetV3's x + 3).
+    tf2onnx's optimizer takes an addition after a convolution for a bias and fails on a scalar (MobileNetV3's x + 3).
     """
     for node in nodes:
         if node.type not in ELEMENTWISE:
@@ -47,13 +48,13 @@ def scalars_as_vectors(graph: Any, nodes: list[Any]) -> list[Any]:
 
 
 def erfc(graph: Any, node: Any, _name: str, _arguments: list[Any]) -> Any:
-    """Convert Erfc, which ONNX lacks, to 1 - Erf (ConvNeXt's GELU); its error is one of float32 at 1."""
+    """Convert Erfc, which ONNX lacks, to 1 - Erf (ConvNeXt's GELU); its error is float32's rounding error at 1."""
     erf = graph.make_node("Erf", node.input, shapes=node.output_shapes, dtypes=node.output_dtypes)
-    one = graph.make_const(f"{node.name}/one", np.ones(1, np.float32))
+    unit = graph.make_const(f"{node.name}/one", np.ones(1, np.float32))
     graph.remove_node(node.name)
     return graph.make_node(
         "Sub",
-        [one.output[0], erf.output[0]],
+        [unit.output[0], erf.output[0]],
         name=node.name,
         outputs=node.output,
         shapes=erf.output_shapes,

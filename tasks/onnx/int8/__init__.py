@@ -1,1 +1,1 @@
-"""Post-training quantization of a base to int8."""
+"""Post-training quantization of a backbone to int8."""

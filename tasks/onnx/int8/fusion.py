@@ -1,123 +1,132 @@
-"""Convolutions take in what stands around them: zeros before, scales and shifts behind.
+"""Fusion: fold padding, multiplications and additions of constants into the convolutions next to them.
 
-Between two convolutions there is then an activation at most, and nothing that is done in float32.
+At most an activation then remains between two convolutions, so no arithmetic between them needs float32.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tasks.onnx import graphs
+from tasks.onnx.canonical_form import canonical
 from tasks.onnx.sessions import Array
 
 Constants = Mapping[str, Array]
-MAPS = 4  # axes, [N, C, H, W]
+MAP_AXES = 4  # feature maps are [N, C, H, W]
+
+
+class _ChannelOperation(NamedTuple):
+    """A multiplication by a constant, or an addition of one, with a value for each channel, [C]."""
+
+    node: onnx.NodeProto
+    values: Array
 
 
 def fuse(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return an equal model, but for last bits, whose convolutions of maps hold the constants that stand beside them.
+    """Return an equal model, up to rounding in the last bits, with fewer nodes around its convolutions.
 
-    Padding with zeros becomes a convolution's own; multiplications by and additions of constants (what tf2onnx leaves
-    of batch normalization behind depthwise convolutions) go into weights and bias. The model has one input and float32
-    weights; the result is in canonical form.
+    Zero padding becomes the padding of the convolution itself. Multiplications by constants and additions of constants
+    (which tf2onnx leaves of batch normalization after depthwise convolutions) go into its weights and bias. The model
+    has one input and float32 weights; the result is in canonical form.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    makers = {name: node for node in graph.node for name in node.output}
-    readers = defaultdict[str, list[onnx.NodeProto]](list)
+    producers = {name: node for node in graph.node for name in node.output}
+    consumers = defaultdict[str, list[onnx.NodeProto]](list)
     for node in graph.node:
         for name in node.input:
-            readers[name].append(node)
-    ends = [end.name for end in graph.output]
+            consumers[name].append(node)
+    output_names = [output.name for output in graph.output]
     for node in list(graph.node):
         if is_convolution(node, constants):
-            _take_padding(node, makers.get(node.input[0]), constants)
-            behind = _behind(node, constants, readers, ends)
-            if behind:
-                _take_constants(graph, node, behind, constants)
-    return graphs.canonical(copy, "base", graph.input[0].name, ends)
+            _absorb_padding(node, producers.get(node.input[0]), constants)
+            operations = _following_operations(node, constants, consumers, output_names)
+            if operations:
+                _absorb_operations(graph, node, operations, constants)
+    return canonical(copy, "base", graph.input[0].name, output_names)
 
 
 def is_convolution(node: onnx.NodeProto, constants: Constants) -> bool:
-    """Tell whether the node is a convolution of maps [N, C, H, W] by constants, with padding that is written down."""
+    """Tell whether the node convolves feature maps [N, C, H, W] with constant weights and explicit padding."""
     if node.op_type != "Conv" or not set(node.input[1:]) <= constants.keys():
         return False
-    automatic = attribute(node, "auto_pad", b"NOTSET") not in {b"NOTSET", b"VALID"}
-    return constants[node.input[1]].ndim == MAPS and not automatic
+    has_explicit_padding = get_attribute(node, "auto_pad", b"NOTSET") in {b"NOTSET", b"VALID"}
+    return constants[node.input[1]].ndim == MAP_AXES and has_explicit_padding
 
 
-def pads_zeros(node: onnx.NodeProto, constants: Constants) -> bool:
-    """Tell whether the node puts zeros around maps [N, C, H, W] and does nothing else."""
-    if node.op_type != "Pad" or node.input[1] not in constants or attribute(node, "mode", b"constant") != b"constant":
+def is_zero_padding(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Tell whether the node only adds zeros around feature maps [N, C, H, W]."""
+    mode = get_attribute(node, "mode", b"constant")
+    if node.op_type != "Pad" or node.input[1] not in constants or mode != b"constant":
         return False
     amounts = constants[node.input[1]]
-    outward = amounts.shape == (2 * MAPS,) and amounts.min() >= 0 and not amounts[[0, 1, 4, 5]].any()
+    pads_maps = amounts.shape == (2 * MAP_AXES,) and amounts.min() >= 0 and not amounts[[0, 1, 4, 5]].any()
     value = node.input[2] if node.input[2:] else ""
-    zero = not value or not constants.get(value, np.ones(1)).any()
-    return bool(outward and zero and not any(node.input[3:]))
+    pads_with_zeros = not value or not constants.get(value, np.ones(1)).any()
+    return bool(pads_maps and pads_with_zeros and not any(node.input[3:]))
 
 
-def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """Return the value of a node's attribute, or the default where it has none."""
-    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
+def get_attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """Return the value of a node's attribute, or the default if the node does not have it."""
+    values = (helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)
+    return next(values, default)
 
 
 def set_attribute(node: onnx.NodeProto, name: str, value: object) -> None:
-    """Set an attribute of a node, in place of the one of that name."""
-    kept = [one for one in node.attribute if one.name != name]
+    """Set an attribute of a node, replacing any value that it has."""
+    others = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
-def _take_padding(node: onnx.NodeProto, before: onnx.NodeProto | None, constants: Constants) -> None:
-    """Let the node read what the padding before it reads. Where that has other readers, they keep it."""
-    if before is None or not pads_zeros(before, constants):
+def _absorb_padding(node: onnx.NodeProto, producer: onnx.NodeProto | None, constants: Constants) -> None:
+    """Move the zero padding before a convolution into it. The Pad node stays; other nodes may read its output."""
+    if producer is None or not is_zero_padding(producer, constants):
         return
-    _, _, top, left, _, _, bottom, right = constants[before.input[1]].tolist()
-    own = attribute(node, "pads", [0] * 4)
-    set_attribute(node, "pads", np.add(own, [top, left, bottom, right]).tolist())
+    _, _, top, left, _, _, bottom, right = constants[producer.input[1]].tolist()
+    padding = get_attribute(node, "pads", [0] * 4)
+    set_attribute(node, "pads", np.add(padding, [top, left, bottom, right]).tolist())
     set_attribute(node, "auto_pad", "NOTSET")
-    node.input[0] = before.input[0]
+    node.input[0] = producer.input[0]
 
 
-def _behind(
-    node: onnx.NodeProto, constants: Constants, readers: Mapping[str, list[onnx.NodeProto]], ends: list[str]
-) -> list[tuple[onnx.NodeProto, Array]]:
-    """Return the multiplications and additions behind a convolution, one after the other, with a value a channel."""
+def _following_operations(
+    node: onnx.NodeProto, constants: Constants, consumers: Mapping[str, list[onnx.NodeProto]], output_names: list[str]
+) -> list[_ChannelOperation]:
+    """Return the chain of multiplications and additions of constants per channel that follows a convolution."""
     channels = len(constants[node.input[1]])
-    found: list[tuple[onnx.NodeProto, Array]] = []
-    # A result that has another reader is needed as it is.
-    while node.output[0] not in ends and len(readers[node.output[0]]) == 1:
-        node = readers[node.output[0]][0]
-        known = [constants[name] for name in node.input if name in constants]
-        if node.op_type not in {"Mul", "Add"} or len(known) != 1 or known[0].ndim > MAPS:
+    operations: list[_ChannelOperation] = []
+    # The chain ends where the unscaled result is needed too: as an output or by a second consumer.
+    while node.output[0] not in output_names and len(consumers[node.output[0]]) == 1:
+        node = consumers[node.output[0]][0]
+        operands = [constants[name] for name in node.input if name in constants]
+        if node.op_type not in {"Mul", "Add"} or len(operands) != 1 or operands[0].ndim > MAP_AXES:
             break
-        if known[0].size != 1 and known[0].shape not in {(1, channels, 1, 1), (channels, 1, 1)}:
+        if operands[0].size != 1 and operands[0].shape not in {(1, channels, 1, 1), (channels, 1, 1)}:
             break
-        found.append((node, np.broadcast_to(known[0].ravel(), channels)))
-    return found
+        operations.append(_ChannelOperation(node, np.broadcast_to(operands[0].ravel(), channels)))
+    return operations
 
 
-def _take_constants(
-    graph: onnx.GraphProto, node: onnx.NodeProto, behind: list[tuple[onnx.NodeProto, Array]], constants: Constants
+def _absorb_operations(
+    graph: onnx.GraphProto, node: onnx.NodeProto, operations: list[_ChannelOperation], constants: Constants
 ) -> None:
-    """Let the node do what those behind it do, and remove them."""
+    """Fold the operations into the weights and bias of a convolution and remove their nodes."""
     weights, *bias = (constants[name].astype(np.float64) for name in node.input[1:])
     shift = bias[0] if bias else np.zeros(len(weights))
-    for after, values in behind:
-        if after.op_type == "Mul":
-            weights, shift = weights * values[:, None, None, None], shift * values
+    for operation in operations:
+        if operation.node.op_type == "Mul":
+            weights, shift = weights * operation.values[:, None, None, None], shift * operation.values
         else:
-            shift = shift + values
-        node.output[0] = after.output[0]
-        graph.node.remove(after)
-    for place, values in enumerate((weights, shift), start=1):
-        name = f"{node.output[0]}/folded_{place}"
+            shift = shift + operation.values
+        node.output[0] = operation.node.output[0]
+        graph.node.remove(operation.node)
+    for position, values in enumerate((weights, shift), start=1):
+        name = f"{node.output[0]}/fused_{position}"
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
-        node.input[place:] = [name]
+        node.input[position:] = [name]

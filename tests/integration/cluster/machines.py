@@ -1,4 +1,4 @@
-"""Schedulers and workers as processes of their own on loopback, runs that use them, and a gate that holds a run up."""
+"""Schedulers and workers as processes on loopback, runs that use them, and a gate that stops a run at an image."""
 
 import os
 import re
@@ -15,7 +15,7 @@ import pytest
 
 from tasks.common import params
 from tasks.common.errors import GraftError
-from tasks.features.stage import extract
+from tasks.features.stage import extract_features
 from tasks.tables.accepted import Accepted
 from tests.tasks.conftest import ROOT
 
@@ -25,7 +25,7 @@ SETTINGS = params.load(ROOT / "params.yaml")
 
 
 class Machines:
-    """Schedulers and workers, in folders of their own unless told otherwise; `end` ends them."""
+    """Starts schedulers and workers, in one folder unless another is given; `end` ends them."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder in which they run."""
@@ -34,18 +34,18 @@ class Machines:
     def scheduler(self, path: str = "", **environment: str) -> str:
         """Start a scheduler and return its address."""
         words = ("scheduler", "--port", "0", "--no-dashboard")
-        return self._start(*words, told="Scheduler at", path=path, environment=environment)
+        return self._start(*words, announcement="Scheduler at", path=path, environment=environment)
 
     def worker(self, scheduler: str, path: str = "", cwd: Path | None = None, **environment: str) -> int:
         """Start a worker and return the id of its process, once the scheduler knows it; it has no nanny."""
         words = ("worker", scheduler, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
-        self._start(*words, told="Registered to", path=path, cwd=cwd, environment=environment)
+        self._start(*words, announcement="Registered to", path=path, cwd=cwd, environment=environment)
         return self.all[-1].pid
 
     def _start(
-        self, kind: str, *words: str, told: str, path: str, cwd: Path | None = None, environment: dict[str, str]
+        self, kind: str, *words: str, announcement: str, path: str, cwd: Path | None = None, environment: dict[str, str]
     ) -> str:
-        """Start one, and return the address that it tells after some words."""
+        """Start a process, and return the address that it logs behind the text `announcement`."""
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words, "--host", "127.0.0.1"],
             cwd=cwd or self.folder,
@@ -54,10 +54,11 @@ class Machines:
             text=True,
         )
         self.all.append(process)
+        assert process.stderr is not None
         lines = []
         for line in process.stderr:
-            if found := re.search(rf"{told}: +(tcp://127\.0\.0\.1:\d+)", line):
-                return found[1]
+            if match := re.search(rf"{announcement}: +(tcp://127\.0\.0\.1:\d+)", line):
+                return match[1]
             lines.append(line)
         raise AssertionError("".join(lines))
 
@@ -78,13 +79,13 @@ class Run:
         self.rows: list[Accepted] = []
 
     def __call__(self, name: str, cluster: str | None, root: Path | None = None, **changed: Any) -> list[str]:
-        """Write NAME/features.parquet with another store for each `store`; return the lines that were said."""
+        """Write NAME/features.parquet with another store for each `store`; return the lines that it printed."""
         root = root or self.folder
         update = {"cluster": cluster, "store": str(root / "store"), "batch_size": 2} | changed
         section = SETTINGS.features.model_copy(update=update)
         out = self.folder / name / "features.parquet"
         self._capsys.readouterr()
-        extract(
+        extract_features(
             root / "photos",
             self.folder / "accepted.parquet",
             self.backbone,
@@ -95,11 +96,11 @@ class Run:
         return self._capsys.readouterr().err.splitlines()
 
     def alone(self, name: str = "alone", **changed: Any) -> list[str]:
-        """Do it in this process alone, with a store of its own."""
+        """Extract in this process alone, with a store of its own."""
         return self(name, None, store=str(self.folder / name / "store"), **changed)
 
     def behind(self, name: str, cluster: str) -> Future[list[str]]:
-        """Do it in a thread."""
+        """Extract in a thread."""
         pool = ThreadPoolExecutor(1)
         future = pool.submit(self, name, cluster)
         pool.shutdown(wait=False)
@@ -112,21 +113,21 @@ class Run:
 
     def segments(self) -> list[Path]:
         """Return the segments in the store."""
-        return list((self.folder / "store").rglob("[0-9a-f]*.parquet"))
+        return list((self.folder / "store").rglob("*.safetensors"))
 
 
 class Gate:
-    """An image that no one can read before it is opened."""
+    """An image that nobody can read before the gate is opened."""
 
     def __init__(self, path: Path) -> None:
-        """Close it."""
-        self._path, self._kept = path, path.with_name("kept")
-        path.rename(self._kept)
+        """Replace the image by a pipe, at which readers wait."""
+        self._path, self._image = path, path.with_name("image")
+        path.rename(self._image)
         os.mkfifo(path)
         self.end: int | None = None
 
     def reader(self, run: "Future[list[str]] | subprocess.Popen[str]") -> int:
-        """Return the id of the process that waits for the image, once there is one; a run that ends before is wrong."""
+        """Return the id of the process that waits for the image, once there is one; fails if the run ends before."""
         while self.end is None:
             try:
                 self.end = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
@@ -140,8 +141,8 @@ class Gate:
                     return process.pid
 
     def open(self) -> None:
-        """Let everyone read it from now on; who waited goes on waiting."""
-        self._kept.replace(self._path)
+        """Let everybody read the image from now on; a process that waits goes on waiting."""
+        self._image.replace(self._path)
 
     def _reads(self, process: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""A cluster that is not there, or ends too soon, is told in one line, and nothing outlives the run."""
+"""A cluster that is missing or ends too soon is reported in one line, and nothing outlives the run."""
 
 import os
 import re
@@ -15,21 +15,21 @@ import distributed
 import psutil
 import pytest
 
-from tasks.features.cluster.shards import connection
+from tasks.features.cluster import connection
 from tests.integration.cluster.machines import Gate, Machines, Run, error
 from tests.tasks.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(60)
 
 
-def test_without_dask_the_command_that_installs_it_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dask_the_error_names_the_command_that_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert error(lambda: run("cluster", "local")) == (
         "features.cluster is set, but Dask is not installed. Run `pip install 'graft[cluster]'`."
     )
 
 
-def test_a_scheduler_that_is_gone_before_the_first_shard_is_told_in_one_line(
+def test_a_scheduler_that_is_gone_before_the_first_shard_is_reported_in_one_line(
     run: Run, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = machines.scheduler()
@@ -48,7 +48,7 @@ def test_a_scheduler_that_is_gone_before_the_first_shard_is_told_in_one_line(
     )
 
 
-def test_certificates_that_are_not_there_are_told(run: Run) -> None:
+def test_missing_certificates_are_reported(run: Run) -> None:
     files = ("ca-file", "client.cert", "client.key")
     with dask.config.set({f"distributed.comm.tls.{name}": "/no/such/file.pem" for name in files}):
         assert error(lambda: run("cluster", "tls://127.0.0.1:1")).startswith(
@@ -56,17 +56,19 @@ def test_certificates_that_are_not_there_are_told(run: Run) -> None:
         )
 
 
-@pytest.mark.parametrize("what", ["nothing", "no host", "something silent", "something else"])
-def test_a_scheduler_that_does_not_answer_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+@pytest.mark.parametrize("listener", ["nothing", "no host", "a silent server", "another server"])
+def test_a_scheduler_that_does_not_answer_is_reported_at_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch, listener: str
+) -> None:
     monkeypatch.setattr(connection, "SECONDS_TO_CONNECT", 0.5)
     with socket.socket() as listening, ThreadPoolExecutor(1) as pool:
         listening.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
-        if what == "no host":
+        if listener == "no host":
             address = "tcp://no-such-host.invalid:8786"
-        if what.startswith("something"):
+        if listener.endswith("server"):
             listening.listen()
-        if what == "something else":
+        if listener == "another server":
             pool.submit(lambda: listening.accept()[0].sendall(b"SSH-2.0-OpenSSH_9.6 and whatever else it has to say"))
         assert error(lambda: run("cluster", address)) == (
             f"no Dask scheduler answers at {address}. Start one there with `dask scheduler`, "
@@ -83,11 +85,12 @@ def test_a_scheduler_that_does_not_answer_is_told_at_once(run: Run, monkeypatch:
         ("tls://127.0.0.1:1", "TLS expects a `ssl_context` argument of type ssl.SSLContext ", False),
         ("tcp://127.0.0.1:1", "encryption required by Dask configuration, refusing communication ", True),
     ],
+    ids=["no port", "port no number", "unknown scheme", "no certificates", "not encrypted"],
 )
-def test_what_is_no_address_is_told(run: Run, address: str, why: str, encrypted: bool) -> None:
+def test_an_invalid_address_is_reported(run: Run, address: str, why: str, encrypted: bool) -> None:
     with dask.config.set({"distributed.comm.require-encryption": encrypted}):
-        told = error(lambda: run("cluster", address))
-    assert told.startswith(
+        message = error(lambda: run("cluster", address))
+    assert message.startswith(
         f"features.cluster must be local or an address such as tcp://HOST:8786; found {address}: {why}"
     )
 
@@ -145,17 +148,17 @@ def stage(run: Run, cluster: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    """Return the exit code and what was told after the first two lines, of what is wanted."""
-    _, told = process.communicate()
-    return process.returncode, told.splitlines()[2:]
+    """Return the exit code and what was printed after the first two lines, which say what is computed."""
+    _, stderr = process.communicate()
+    return process.returncode, stderr.splitlines()[2:]
 
 
 def test_a_local_cluster_listens_on_loopback_alone_and_hears_no_ctrl_c(run: Run, gate: Gate) -> None:
     process = stage(run, "local")
     gate.reader(process)
     family = psutil.Process(process.pid).children(recursive=True)
-    sockets = [one for member in (psutil.Process(process.pid), *family) for one in member.net_connections()]
-    listening = {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
+    sockets = [socket for member in (psutil.Process(process.pid), *family) for socket in member.net_connections()]
+    listening = {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
     os.killpg(process.pid, signal.SIGINT)
     assert ended(process) == (130, ["graft features: interrupted"])
     assert psutil.wait_procs(family, timeout=20)[1] == []
@@ -183,7 +186,7 @@ def test_an_interrupted_run_leaves_no_tasks_behind(run: Run, machines: Machines,
         assert client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks)) == []
 
 
-def test_a_scheduler_that_ends_in_the_middle_is_told_in_one_line(run: Run, machines: Machines, gate: Gate) -> None:
+def test_a_scheduler_that_ends_in_the_middle_is_reported_in_one_line(run: Run, machines: Machines, gate: Gate) -> None:
     address = machines.scheduler()
     machines.worker(address)
     process = stage(run, address)
@@ -191,5 +194,7 @@ def test_a_scheduler_that_ends_in_the_middle_is_told_in_one_line(run: Run, machi
     machines.all[0].kill()
     code, lines = ended(process)
     assert code == 1
-    told = f"the connection to the Dask scheduler at {address} was lost"
-    assert lines == [f"graft features: error: {told}. Run the stage again when it is back: what was computed is kept."]
+    message = f"the connection to the Dask scheduler at {address} was lost"
+    assert lines == [
+        f"graft features: error: {message}. Run the stage again when it is back: what was computed is kept."
+    ]

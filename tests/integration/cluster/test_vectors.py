@@ -5,20 +5,20 @@ import re
 import shutil
 import signal
 from contextlib import suppress
-from pathlib import Path
+from typing import Any
 
 import distributed
 import psutil
-import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 from PIL import Image
 from pyarrow import fs
 
 from tasks.common.errors import GraftError
-from tasks.features import recipe
-from tasks.features.cluster.shards import shards
-from tasks.features.store.location import Location
+from tasks.features.cluster import computation, worker
+from tasks.features.cluster.connection import cluster_address
+from tasks.features.extractor import Extractor, make_extractor
+from tasks.features.store import Store
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run
 from tests.tasks.conftest import noise, write_accepted
 
@@ -37,8 +37,8 @@ def test_a_cluster_writes_the_bytes_of_one_machine_and_computes_nothing_twice(ru
     )
     assert "features: 32 vectors wanted, 32 in the store" in run("again", two_workers, views=3)
     assert run.bytes("again") == run.bytes("alone")
-    names = [path.name for path in (run.folder / "store").rglob("*") if path.is_file()]
-    assert [name for name in names if name.startswith(".")] == []
+    files = {path for path in (run.folder / "store").rglob("*") if path.is_file()}
+    assert files == set(run.segments())
 
 
 def test_a_shard_whose_worker_is_killed_goes_to_another_one(run: Run, machines: Machines, gate: Gate) -> None:
@@ -110,19 +110,18 @@ def test_a_bucket_is_shared_by_workers_with_credentials_of_their_own(
 def test_a_worker_makes_the_session_once_for_all_its_threads_and_shards(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
-    real = recipe.engine
+    workers: list[object] = []
 
-    def engine(root: Path, setting: recipe.Setting, threads: int) -> object:
-        made.append(threads)
-        return real(root, setting, threads)
+    def counted(*arguments: Any, **options: Any) -> Extractor:
+        workers.append(options["workers"])
+        return make_extractor(*arguments, **options)
 
-    monkeypatch.setattr(recipe, "engine", engine)
+    monkeypatch.setattr(worker, "make_extractor", counted)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
-    ) as found:
-        run("cluster", found.scheduler_address)
-    assert made == [2]
+    ) as cluster:
+        run("cluster", cluster.scheduler_address)
+    assert workers == [2]
     assert len(run.segments()) == 8
     run.alone()
     assert run.bytes("cluster") == run.bytes("alone")
@@ -130,13 +129,13 @@ def test_a_worker_makes_the_session_once_for_all_its_threads_and_shards(
 
 def test_the_environment_names_the_cluster_where_the_params_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRAFT_CLUSTER", raising=False)
-    assert shards.where(None) is None
-    assert shards.where("local") == "local"
+    assert cluster_address(None) is None
+    assert cluster_address("local") == "local"
     monkeypatch.setenv("GRAFT_CLUSTER", "tcp://dask:8786")
-    assert shards.where(None) == "tcp://dask:8786"
-    assert shards.where("local") == "local"
+    assert cluster_address(None) == "tcp://dask:8786"
+    assert cluster_address("local") == "local"
     monkeypatch.setenv("GRAFT_CLUSTER", "")
-    assert shards.where(None) is None
+    assert cluster_address(None) is None
 
 
 def test_an_image_that_cannot_be_used_is_set_aside_as_on_one_machine(run: Run, two_workers: str) -> None:
@@ -174,34 +173,34 @@ def test_an_image_that_only_a_worker_cannot_use_is_not_set_aside(
     assert run.bytes("cluster") == run.bytes("alone")
 
 
-def test_the_mark_in_the_store_is_renewed_while_the_run_goes_on(
+def test_the_marker_in_the_store_is_renewed_during_the_run(
     run: Run, two_workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marks: list[str] = []
-    real = Location.put
+    markers: list[str] = []
+    real = Store.put_marker
 
-    def put(self: Location, folder: str, name: str, content: pa.Buffer) -> None:
-        if name.startswith(".mark."):
-            marks.append(name)
-        real(self, folder, name, content)
+    def put_marker(self: Store, name: str) -> None:
+        markers.append(name)
+        real(self, name)
 
-    monkeypatch.setattr(Location, "put", put)
-    monkeypatch.setattr(shards, "SECONDS_A_MARK", 0)
+    monkeypatch.setattr(Store, "put_marker", put_marker)
+    monkeypatch.setattr(computation, "SECONDS_PER_MARKER", 0)
     run("cluster", two_workers)
-    assert len(marks) == 1 + len(run.rows) // 2
-    assert len(set(marks)) == 1
-    assert [path for path in (run.folder / "store").rglob(".*") if path.is_file()] == []
+    assert len(markers) == 1 + len(run.rows) // 2
+    assert len(set(markers)) == 1
+    files = {path for path in (run.folder / "store").rglob("*") if path.is_file()}
+    assert files == set(run.segments())
 
 
-def test_a_store_that_lets_nobody_delete_is_filled_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> bool:
-        message = "the bucket grants no deleting"
+def test_a_store_that_forbids_deletion_is_filled_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        message = "the bucket grants no deletion"
         raise GraftError(message)
 
-    monkeypatch.setattr(Location, "delete", refuse)
+    monkeypatch.setattr(Store, "remove_marker", refuse)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
-    ) as found:
-        run("cluster", found.scheduler_address)
+    ) as cluster:
+        run("cluster", cluster.scheduler_address)
     run.alone()
     assert run.bytes("cluster") == run.bytes("alone")

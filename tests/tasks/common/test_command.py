@@ -3,12 +3,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tasks.common.command import parse_paths, run_command
 from tasks.common.errors import DownloadError, GateError, GraftError
 from tests.tasks.conftest import ROOT
 
-LIGHT = ("dataset", "validation", "features", "export", "evaluation", "sample", "finetuning", "head", "backbone")
+STAGES = set(YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"])
+TRAINING_STAGES = {"backbone", "head", "finetuning"}
 
 
 @pytest.mark.parametrize(("error", "code"), [(GraftError, 1), (GateError, 1), (DownloadError, 75)])
@@ -22,8 +24,7 @@ def test_bad_input_ends_in_one_line_and_the_exit_code_of_the_error(
     with pytest.raises(SystemExit) as caught:
         run_command("features", main)
     assert caught.value.code == code
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "graft features: error: expected this, found that\n")
+    assert capsys.readouterr() == ("", "graft features: error: expected this, found that\n")
 
 
 def test_an_interrupted_stage_says_so_and_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,57 +47,77 @@ def test_a_stage_that_works_returns(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("done\n", "")
 
 
-@pytest.mark.parametrize(("options", "expected"), [([], "params.yaml"), (["--params", "other.yaml"], "other.yaml")])
-def test_a_stage_takes_a_path_for_each_word_and_a_params_file(
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [([], "params.yaml"), (["--params", "other.yaml"], "other.yaml")],
+    ids=["default params", "own params"],
+)
+def test_a_stage_takes_a_path_for_each_option_and_a_params_file(
     monkeypatch: pytest.MonkeyPatch, options: list[str], expected: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["head", "--features", "a/b.parquet", "--out", "c", *options])
-    found = parse_paths("head", "Train.", features="features (.parquet)", out="folder to write")
-    assert vars(found) == {"features": Path("a/b.parquet"), "out": Path("c"), "params": Path(expected)}
+    arguments = parse_paths("head", "Train.", features="features (.parquet)", out="folder to write")
+    assert vars(arguments) == {"features": Path("a/b.parquet"), "out": Path("c"), "params": Path(expected)}
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ([], "the following arguments are required: --features, --out"),
-        (["--features", "a"], "the following arguments are required: --out"),
-        (["--features", "a", "--out", "b", "--more"], "unrecognized arguments: --more"),
+        pytest.param([], "the following arguments are required: --features, --out", id="no options"),
+        pytest.param(["--features", "a"], "the following arguments are required: --out", id="an option is missing"),
+        pytest.param(
+            ["--features", "a", "--out", "b", "--more"], "unrecognized arguments: --more", id="unknown option"
+        ),
     ],
 )
-def test_a_wrong_command_line_is_told_with_the_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+def test_a_wrong_command_line_ends_in_an_error_that_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["head", *options])
     with pytest.raises(SystemExit) as caught:
         parse_paths("head", "Train.", features="features (.parquet)", out="folder to write")
     assert caught.value.code == 2
-    assert capsys.readouterr().err.endswith(f"python -m tasks.head: error: {told}\n")
+    assert capsys.readouterr().err.endswith(f"python -m tasks.head: error: {message}\n")
 
 
-def test_stages_start_without_tensorflow_and_prefect() -> None:
-    names = ", ".join(f"tasks.{name}.__main__" for name in LIGHT)
-    heavy = "{'tensorflow', 'keras', 'prefect', 'great_expectations'}"
-    code = f"import sys, {names}; print(sorted({heavy} & set(sys.modules)))"
+def loaded(libraries: set[str], *, after: list[str]) -> set[str]:
+    """Return those of the libraries that are loaded in a process that has imported some modules."""
+    code = f"import sys, {', '.join(after)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stdout == "[]\n"
+    return libraries & set(done.stdout.split())
 
 
-def test_the_core_of_validation_prediction_and_features_runs_without_tensorflow() -> None:
+def test_every_command_starts_without_heavy_libraries() -> None:
+    commands = [f"tasks.{stage}.__main__" for stage in STAGES]
+    assert loaded({"tensorflow", "keras", "prefect", "great_expectations"}, after=commands) == set()
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        pytest.param(STAGES - TRAINING_STAGES - {"validation"}, id="all but validation"),
+        # Great Expectations alone takes seconds to import.
+        pytest.param({"validation"}, id="validation", marks=pytest.mark.thorough),
+    ],
+)
+def test_stages_that_neither_train_nor_convert_run_without_tensorflow(stages: set[str]) -> None:
+    assert loaded({"tensorflow", "keras", "prefect"}, after=[f"tasks.{stage}.stage" for stage in stages]) == set()
+
+
+def test_standard_error_is_suppressed_during_imports_and_written_only_if_an_import_fails() -> None:
     code = (
-        "import sys, tasks.validation.stage, tasks.features.stage, tasks.export.stage, "
-        "tasks.evaluation.stage; print(sorted({'tensorflow', 'keras', 'prefect'} & set(sys.modules)))"
+        "import os, sys\n"
+        "from tasks.common.command import quiet_imports\n"
+        "with quiet_imports():\n"
+        "    os.write(2, b'suppressed ')\n"
+        "    print('suppressed', file=sys.stderr)\n"
+        "os.write(2, b'between, ')\n"
+        "try:\n"
+        "    with quiet_imports():\n"
+        "        os.write(2, b'before the error, ')\n"
+        "        raise ImportError\n"
+        "except ImportError:\n"
+        "    os.write(2, b'after')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stdout == "[]\n"
-
-
-def test_what_an_import_writes_is_held_back_and_shown_only_if_it_fails() -> None:
-    code = (
-        "import os\nfrom tasks.common.command import quietly\n"
-        "with quietly(): os.write(2, b'hello ')\n"
-        "os.write(2, b'between ')\n"
-        "try:\n    with quietly():\n        os.write(2, b'before the fall ')\n        raise ImportError\n"
-        "except ImportError: os.write(2, b'after')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stderr == "between before the fall after"
+    assert done.stderr == "between, before the error, after"

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from tasks.common.errors import GraftError
-from tasks.common.files import atomic_file, atomic_folder, require
+from tasks.common.files import atomic_file, atomic_folder, cache_folder, require
 
 
-def test_a_file_appears_under_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_under_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "a.txt"
     with atomic_file(path) as temporary:
         temporary.write_text("half")
@@ -42,18 +42,18 @@ def test_a_failure_before_anything_was_written_leaves_nothing(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_replaces_the_old_one_with_all_that_it_held(tmp_path: Path) -> None:
+def test_a_folder_replaces_the_old_folder_and_its_content(tmp_path: Path) -> None:
     path = tmp_path / "out"
     (path / "deep").mkdir(parents=True)
     (path / "deep" / "old.txt").touch()
     with atomic_folder(path) as temporary:
         (temporary / "new.txt").write_text("new")
         assert (path / "deep" / "old.txt").exists()
-    assert [found.relative_to(tmp_path).as_posix() for found in sorted(tmp_path.rglob("*"))] == ["out", "out/new.txt"]
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/new.txt"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failure_while_filling_a_folder_leaves_the_old_one_and_nothing_else(
+def test_a_failure_while_filling_a_folder_leaves_the_old_folder_and_nothing_else(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     path = tmp_path / "out"
@@ -68,7 +68,7 @@ def test_a_failure_while_filling_a_folder_leaves_the_old_one_and_nothing_else(
 
     with pytest.raises(error):
         fill()
-    assert [found.relative_to(tmp_path).as_posix() for found in sorted(tmp_path.rglob("*"))] == ["out", "out/old.txt"]
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/old.txt"]
 
 
 def test_a_folder_left_by_a_killed_run_is_not_mixed_into_the_next(tmp_path: Path) -> None:
@@ -86,6 +86,23 @@ def test_a_folder_left_by_a_killed_run_is_not_mixed_into_the_next(tmp_path: Path
 def test_a_file_that_exists_is_returned_and_a_missing_one_names_the_stage_to_run(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert require(tmp_path / "a", "head") == tmp_path / "a"
-    told = f"{tmp_path / 'b'} is missing: stage 'head' makes it. Run `dvc repro head`."
-    with pytest.raises(GraftError, match=f"^{re.escape(told)}$"):
+    message = f"{tmp_path / 'b'} is missing: stage 'head' makes it. Run `dvc repro head`."
+    with pytest.raises(GraftError, match=f"^{re.escape(message)}$"):
         require(tmp_path / "b", "head")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        pytest.param({"GRAFT_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a", id="own folder"),
+        pytest.param({"XDG_CACHE_HOME": "/b"}, "/b/graft", id="XDG folder"),
+        pytest.param({"GRAFT_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/c"}, "/c/.cache/graft", id="home folder"),
+    ],
+)
+def test_the_cache_folder_is_set_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    monkeypatch.delenv("GRAFT_CACHE", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder() == Path(expected)

@@ -1,4 +1,3 @@
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +6,10 @@ from ruamel.yaml import YAML
 
 from tasks.common import params
 from tasks.common.errors import ParamsError
+from tests.tasks.conftest import ROOT
 
 CUT = "expected a layer, a block, or a fraction of depth above 0 and at most 1."
-PATH = Path(__file__).parents[3] / "params.yaml"
+PATH = ROOT / "params.yaml"
 
 
 def test_the_committed_params_are_valid() -> None:
@@ -17,43 +17,99 @@ def test_the_committed_params_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "told"),
+    ("section", "key", "value", "message"),
     [
-        ("head", "epoch", 3, "there is no key 'head.epoch'. Did you mean 'epochs'?"),
-        ("head", "epochs", 0, "'head.epochs' is 0; expected greater than or equal to 1."),
-        ("head", "epochs", "x", "'head.epochs' is 'x'; expected integer."),
-        ("backbone", "pooling", "mean", "'backbone.pooling' is 'mean'; expected 'avg', 'max' or 'none'."),
+        pytest.param("head", "epoch", 3, "there is no key 'head.epoch'. Did you mean 'epochs'?", id="misspelt key"),
+        pytest.param(
+            "head", "epochs", 0, "'head.epochs' is 0; expected greater than or equal to 1.", id="out of bounds"
+        ),
+        pytest.param("head", "epochs", "x", "'head.epochs' is 'x'; expected integer.", id="text for a number"),
+        pytest.param("head", "epochs", None, "'head.epochs' is null; expected integer.", id="null for a number"),
+        pytest.param(
+            "backbone",
+            "pooling",
+            "mean",
+            "'backbone.pooling' is 'mean'; expected 'avg', 'max' or 'none'.",
+            id="none of the choices",
+        ),
         *(
-            (
-                section,
-                key,
-                value,
-                f"'{section}.{key}' is {shown}; {CUT}",
-            )
-            for section, key in (("backbone", "cut"), ("finetuning", "cut"))
+            pytest.param(section, "cut", value, f"'{section}.cut' is {shown}; {CUT}", id=f"{section}.cut is {shown}")
+            for section in ("backbone", "finetuning")
             for value, shown in ((0, "0"), (1.5, "1.5"), ("", "''"), (True, "true"), ([1], "[1]"))
         ),
-        (
+        pytest.param(
             "features",
             "taps",
             [],
             "'features.taps' is []; expected List should have at least 1 item after validation, not 0.",
+            id="empty list",
         ),
-        ("backbone", "sha256", "abc", "'backbone.sha256' is 'abc'; expected text that matches ^[0-9a-f]{64}$"),
-        ("dataset", "source", 'a"b', "'dataset.source' is 'a\"b'; expected text that matches ^[^\"$`\\\\\\r\\n]+$"),
-        ("finetuning", "enabled", "yes", "'finetuning.enabled' is 'yes'; expected boolean."),
+        pytest.param(
+            "backbone",
+            "sha256",
+            "abc",
+            "'backbone.sha256' is 'abc'; expected text that matches ^[0-9a-f]{64}$",
+            id="not a SHA-256",
+        ),
+        pytest.param(
+            "dataset",
+            "source",
+            'a"b',
+            "'dataset.source' is 'a\"b'; expected text that matches ^[^\"$`\\\\\\r\\n]+$",
+            id="quote in a path",
+        ),
+        pytest.param(
+            "finetuning", "enabled", "yes", "'finetuning.enabled' is 'yes'; expected boolean.", id="text for a flag"
+        ),
     ],
 )
-def test_a_wrong_key_or_value_is_named_with_what_is_allowed(section: str, key: str, value: Any, told: str) -> None:
-    document = copy.deepcopy(YAML(typ="safe", pure=True).load(PATH))
+def test_a_wrong_key_or_value_is_named_with_the_allowed_values(
+    section: str, key: str, value: Any, message: str
+) -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
     document[section][key] = value
     with pytest.raises(ParamsError) as caught:
         params.check(document, Path("params.yaml"))
-    assert str(caught.value) == f"params.yaml: {told}"
+    assert str(caught.value) == f"params.yaml: {message}"
 
 
 def test_a_misspelt_section_is_named_with_its_nearest_match() -> None:
     document = YAML(typ="safe", pure=True).load(PATH)
     document["heads"] = {}
     with pytest.raises(ParamsError, match=r"there is no key 'heads'\. Did you mean 'head'\?"):
+        params.check(document, Path("params.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(
+            None, "{path} is missing. Run from the root of the repository, where params.yaml lies.", id="missing"
+        ),
+        pytest.param(
+            b"head: [1", "{path}, line 1 is not valid YAML: expected ',' or ']', but got '<stream end>'.", id="YAML"
+        ),
+        pytest.param(b"- 1", "{path}: 'the file' is [1]; expected a section of keys.", id="a list"),
+        pytest.param(b"", "{path}: 'the file' is null; expected a section of keys.", id="empty"),
+    ],
+)
+def test_a_file_without_sections_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ParamsError) as caught:
+        params.load(path)
+    assert str(caught.value) == message.format(path=path)
+
+
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(b"head: \xff")
+    with pytest.raises(ParamsError, match="is not valid YAML: "):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_every_missing_key_is_named() -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    del document["head"]["epochs"], document["export"]
+    with pytest.raises(ParamsError, match=r"^params.yaml: 'head.epochs' is missing\. 'export' is missing\.$"):
         params.check(document, Path("params.yaml"))

@@ -9,14 +9,14 @@ from tasks.common import progress
 from tasks.common.progress import say, track
 
 
-def test_short_work_is_told_in_one_closing_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_is_reported_in_a_single_closing_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(range(1234), 1234, "dataset")) == list(range(1234))
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert re.fullmatch(r"dataset: 1,234/1,234 images in \d+\.\d s\n", told.err)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert re.fullmatch(r"dataset: 1,234/1,234 images in \d+\.\d s\n", output.err)
 
 
-def test_long_work_is_told_in_lines_with_rate_and_time_left(
+def test_long_work_is_reported_in_lines_with_rate_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
@@ -27,10 +27,10 @@ def test_long_work_is_told_in_lines_with_rate_and_time_left(
     assert re.fullmatch(r"download: 3/3 MiB in \d+\.\d s", last)
 
 
-def test_items_pass_one_at_a_time_as_they_are_asked_for() -> None:
+def test_items_are_taken_only_when_the_consumer_asks_for_them() -> None:
     source = iter(range(5))
-    shown = track(source, 5, "dataset")
-    assert next(shown) == 0
+    tracked = track(source, 5, "dataset")
+    assert next(tracked) == 0
     assert list(source) == [1, 2, 3, 4]
 
 
@@ -45,17 +45,21 @@ def test_on_a_terminal_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(writer, "w") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
         assert list(track(range(7), 7, "dataset")) == list(range(7))
-    shown = ""
-    # What was written arrives in pieces, and the end of a closed terminal is an error.
+    output = ""
+    # The output arrives in pieces, and reading at the end of a closed terminal raises an error.
     with contextlib.suppress(OSError):
         while piece := os.read(reader, 65536).decode(errors="replace"):
-            shown += piece
+            output += piece
     os.close(reader)
-    assert "dataset" in shown
-    assert "7/7" in shown
+    assert "dataset" in output
+    assert "7/7" in output
 
 
-def test_what_is_said_goes_to_standard_error_as_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_is_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     say("dataset: 3 images")
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "dataset: 3 images\n")
+    assert capsys.readouterr() == ("", "dataset: 3 images\n")
+
+
+def test_items_count_for_their_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(track(["ab", "c"], 3, "features", size=len)) == ["ab", "c"]
+    assert capsys.readouterr().err.startswith("features: 3/3 images in ")

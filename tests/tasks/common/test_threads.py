@@ -33,8 +33,10 @@ def test_no_more_items_are_taken_than_the_lookahead_allows(length: int, workers:
 
 
 @given(st.integers(0, 20), WORKERS, AHEAD)
-def test_an_exception_comes_in_its_turn_and_ends_even_an_endless_source(bad: int, workers: int, ahead: int) -> None:
-    started = []
+def test_an_exception_is_raised_at_its_position_and_ends_even_an_endless_source(
+    bad: int, workers: int, ahead: int
+) -> None:
+    started: list[int] = []
 
     def function(item: int) -> int:
         started.append(item)
@@ -50,7 +52,7 @@ def test_an_exception_comes_in_its_turn_and_ends_even_an_endless_source(bad: int
     assert max(started) <= bad + ahead
 
 
-def test_of_two_exceptions_the_first_in_order_is_raised_even_if_it_happened_last() -> None:
+def test_the_first_exception_in_order_is_raised_even_if_it_happened_last() -> None:
     later_failed = threading.Event()
 
     def function(item: int) -> None:
@@ -65,8 +67,8 @@ def test_of_two_exceptions_the_first_in_order_is_raised_even_if_it_happened_last
 
 
 def test_workers_run_at_the_same_time() -> None:
-    together = threading.Barrier(3, timeout=60)
-    assert sorted(ordered_map(lambda _: together.wait(), range(3), workers=3, ahead=3)) == [0, 1, 2]
+    barrier = threading.Barrier(3, timeout=60)
+    assert sorted(ordered_map(lambda _: barrier.wait(), range(3), workers=3, ahead=3)) == [0, 1, 2]
 
 
 def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
@@ -77,5 +79,5 @@ def test_a_consumer_that_stops_early_leaves_no_thread_behind() -> None:
     assert threading.active_count() == before
 
 
-def test_the_cores_counted_are_those_this_process_may_use() -> None:
+def test_the_available_cores_are_some_of_those_of_the_machine() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)

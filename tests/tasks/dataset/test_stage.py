@@ -7,42 +7,44 @@ import pytest
 from PIL import Image
 
 from tasks.common.params import Dataset, Params
-from tasks.dataset.stage import SCHEMA, make
+from tasks.dataset.stage import scan_dataset
+from tasks.tables import manifest
 from tests.tasks.conftest import noise
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "tiff": "TIFF"}
+UNKNOWN = "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"
 BAD = {
-    "empty.png": (b"", "the file is empty"),
-    "notes.txt": (b"no image", "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"),
-    "page.svg": (b"<svg></svg>", "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"),
+    "empty.png": (b"", "empty", "the file is empty"),
+    "notes.txt": (b"no image", "unknown_format", UNKNOWN),
+    "page.svg": (b"<svg></svg>", "unknown_format", UNKNOWN),
 }
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Write two classes, each with one image of every format."""
-    for place, label in enumerate(("ä b", "b")):
+    for class_index, label in enumerate(("ä b", "b")):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number, ending in enumerate(FORMATS):
-            Image.fromarray(noise(10 * place + number, 30, 40)).save(tmp_path / "photos" / label / f"x.{ending}")
+            Image.fromarray(noise(10 * class_index + number, 30, 40)).save(tmp_path / "photos" / label / f"x.{ending}")
     return tmp_path / "photos"
 
 
-def scanned(photos: Path, params: Dataset) -> dict[str, dict[str, Any]]:
+def scan(photos: Path, params: Dataset) -> dict[str, dict[str, Any]]:
     out = photos.parent / "manifest.parquet"
-    make(photos, out, params)
+    scan_dataset(photos, out, params)
     table = pq.read_table(out)
-    assert table.schema.equals(SCHEMA)
+    assert table.schema.equals(manifest.SCHEMA)
     return {row["path"]: row for row in table.to_pylist()}
 
 
 def test_every_format_is_scanned_with_its_size_and_placed_in_a_split(photos: Path, settings: Params) -> None:
-    rows = scanned(photos, settings.dataset)
+    rows = scan(photos, settings.dataset)
     assert list(rows) == sorted(f"{label}/x.{ending}" for label in ("b", "ä b") for ending in FORMATS)
     for path, row in rows.items():
         assert (row["format"], row["width"], row["height"]) == (FORMATS[path.rsplit(".", 1)[1]], 40, 30)
         assert row["bytes"] == (photos / path).stat().st_size
-        assert row["reason"] is None
+        assert (row["kind"], row["reason"]) == (None, None)
         assert row["label"] == path.split("/", maxsplit=1)[0]
     for label in ("b", "ä b"):
         assert {row["split"] for row in rows.values() if row["label"] == label} == {"train", "val", "test"}
@@ -50,40 +52,42 @@ def test_every_format_is_scanned_with_its_size_and_placed_in_a_split(photos: Pat
 
 def test_the_format_is_that_of_the_content_and_not_of_the_name(photos: Path, settings: Params) -> None:
     (photos / "b" / "x.bmp").write_bytes((photos / "b" / "x.png").read_bytes())
-    rows = scanned(photos, settings.dataset)
+    rows = scan(photos, settings.dataset)
     assert rows["b/x.bmp"]["format"] == "PNG"
     assert rows["b/x.bmp"]["sha256"] == rows["b/x.png"]["sha256"]
     assert rows["b/x.bmp"]["split"] == rows["b/x.png"]["split"]
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_that_is_no_image_keeps_its_row_with_the_reason(photos: Path, settings: Params, name: str) -> None:
-    content, reason = BAD[name]
+def test_a_file_that_is_no_image_keeps_its_row_with_kind_and_reason(photos: Path, settings: Params, name: str) -> None:
+    content, kind, reason = BAD[name]
     (photos / "b" / name).write_bytes(content)
-    row = scanned(photos, settings.dataset)[f"b/{name}"]
-    assert row["reason"] == reason
+    row = scan(photos, settings.dataset)[f"b/{name}"]
+    assert (row["kind"], row["reason"]) == (kind, reason)
     assert row["bytes"] == len(content)
     assert [row[column] for column in ("split", "phash", "group", "format", "width", "height")] == [None] * 6
 
 
 def test_bad_files_change_nothing_for_the_good_ones(photos: Path, settings: Params) -> None:
-    before = scanned(photos, settings.dataset)
-    for name, (content, _) in BAD.items():
+    before = scan(photos, settings.dataset)
+    for name, (content, *_) in BAD.items():
         (photos / "b" / name).write_bytes(content)
     png = (photos / "b" / "x.png").read_bytes()
     (photos / "ä b" / "cut.png").write_bytes(png[: len(png) // 2])
     (photos / "b" / "broken.jpg").symlink_to(photos / "nowhere.jpg")
-    after = scanned(photos, settings.dataset)
+    after = scan(photos, settings.dataset)
     assert {path: row for path, row in after.items() if row["reason"] is None} == before
+    assert after["ä b/cut.png"]["kind"] == "damaged"
     assert after["ä b/cut.png"]["reason"].startswith("damaged: ")
+    assert after["b/broken.jpg"]["kind"] == "unreadable"
     assert after["b/broken.jpg"]["reason"] == "cannot be read: No such file or directory"
 
 
-def test_a_dataset_without_one_usable_image_is_still_told_file_by_file(tmp_path: Path, settings: Params) -> None:
+def test_a_dataset_without_a_usable_image_still_has_a_row_for_each_file(tmp_path: Path, settings: Params) -> None:
     for label in ("a", "b"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         (tmp_path / "photos" / label / "empty.png").touch()
-    rows = scanned(tmp_path / "photos", settings.dataset)
+    rows = scan(tmp_path / "photos", settings.dataset)
     assert [row["reason"] for row in rows.values()] == ["the file is empty"] * 2
 
 
@@ -94,14 +98,15 @@ def test_width_and_height_are_those_after_the_exif_orientation(
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(noise(99, 30, 40)).save(photos / "b" / "turned.jpg", exif=exif)
-    row = scanned(photos, settings.dataset)["b/turned.jpg"]
+    row = scan(photos, settings.dataset)["b/turned.jpg"]
     assert (row["width"], row["height"]) == size
 
 
 def test_an_image_of_too_many_pixels_is_set_aside(photos: Path, settings: Params) -> None:
     Image.new("RGB", (200, 100)).save(photos / "b" / "large.png")
     params = settings.dataset.model_copy(update={"max_megapixels": 0.01})
-    assert scanned(photos, params)["b/large.png"]["reason"] == "200x100 pixels are more than 0.01 megapixels"
+    row = scan(photos, params)["b/large.png"]
+    assert (row["kind"], row["reason"]) == ("too_large", "200x100 pixels are more than 0.01 megapixels")
 
 
 def test_near_duplicates_share_a_group_and_a_split(photos: Path, settings: Params) -> None:
@@ -109,21 +114,21 @@ def test_near_duplicates_share_a_group_and_a_split(photos: Path, settings: Param
     smooth = np.asarray(Image.fromarray(blocks).resize((64, 64), Image.Resampling.BICUBIC))
     for number, ending in enumerate(("png", "jpg", "bmp")):
         Image.fromarray(smooth + np.uint8(number)).save(photos / "b" / f"smooth.{ending}")
-    found = scanned(photos, settings.dataset)
-    same = [found[f"b/smooth.{ending}"] for ending in ("png", "jpg", "bmp")]
+    rows = scan(photos, settings.dataset)
+    same = [rows[f"b/smooth.{ending}"] for ending in ("png", "jpg", "bmp")]
     assert len({row["sha256"] for row in same}) == 3
     assert len({row["group"] for row in same}) == len({row["split"] for row in same}) == 1
 
 
-def test_the_same_images_give_the_same_bytes_of_manifest(photos: Path, settings: Params, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        make(photos, tmp_path / name, settings.dataset)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+def test_the_same_images_give_the_same_manifest_byte_for_byte(photos: Path, settings: Params, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        scan_dataset(photos, tmp_path / name, settings.dataset)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_progress_tells_how_many_files_cannot_be_used(
+def test_the_last_line_of_progress_counts_the_files_that_cannot_be_used(
     photos: Path, settings: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "b" / "empty.png").touch()
-    make(photos, photos.parent / "manifest.parquet", settings.dataset)
+    scan_dataset(photos, photos.parent / "manifest.parquet", settings.dataset)
     assert capsys.readouterr().err.endswith("dataset: 12 images, 1 files that cannot be used\n")

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.evaluation.metrics import by_class, overall
+from tasks.evaluation.metrics import class_metrics, overall_metrics
 
 # Hand-counted: rows are actual a, b, c; columns predicted a, b, c.
 CONFUSION = {"a": (4, 1, 0), "b": (2, 3, 0), "c": (0, 1, 1)}
 CLASSES = ["a", "b", "c"]
 ACTUAL = [name for name, counts in CONFUSION.items() for _ in range(sum(counts))]
-PREDICTED = [CLASSES[place] for counts in CONFUSION.values() for place, n in enumerate(counts) for _ in range(n)]
+PREDICTED = [CLASSES[column] for counts in CONFUSION.values() for column, n in enumerate(counts) for _ in range(n)]
 
 
 def wilson(right: int, count: int, confidence: float) -> tuple[float, float]:
@@ -24,15 +24,16 @@ def wilson(right: int, count: int, confidence: float) -> tuple[float, float]:
 
 def interval(right: int, count: int, confidence: float) -> tuple[float, float]:
     predicted = ["a"] * right + ["b"] * (count - right)
-    found = overall(["a"] * count, predicted, ["a", "b"], confidence)
-    assert found["confidence"] == confidence
-    assert found["images"] == count
-    return found["accuracy_low"], found["accuracy_high"]
+    metrics = overall_metrics(["a"] * count, predicted, ["a", "b"], confidence)
+    assert metrics["confidence"] == confidence
+    assert metrics["images"] == count
+    return metrics["accuracy_low"], metrics["accuracy_high"]
 
 
 @pytest.mark.parametrize(
     ("right", "count", "low", "high"),
     [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)],
+    ids=["8 of 10", "0 of 10", "10 of 10", "50 of 100"],
 )
 def test_the_interval_is_that_of_the_textbooks(right: int, count: int, low: float, high: float) -> None:
     assert interval(right, count, 0.95) == pytest.approx((low, high), abs=5e-5)
@@ -49,15 +50,15 @@ def test_the_interval_follows_wilsons_formula_and_holds_the_accuracy(
 
 
 def test_accuracy_and_macro_f1_are_those_counted_by_hand() -> None:
-    found = overall(ACTUAL, PREDICTED, CLASSES, 0.95)
-    assert found["accuracy"] == pytest.approx(8 / 12)
+    metrics = overall_metrics(ACTUAL, PREDICTED, CLASSES, 0.95)
+    assert metrics["accuracy"] == pytest.approx(8 / 12)
     # F1 is 2 * right / (actual + predicted): 8 of 11, 6 of 10, 2 of 3.
-    assert found["macro_f1"] == pytest.approx((8 / 11 + 6 / 10 + 2 / 3) / 3)
+    assert metrics["macro_f1"] == pytest.approx((8 / 11 + 6 / 10 + 2 / 3) / 3)
 
 
 def test_the_rows_by_class_are_those_counted_by_hand() -> None:
     expected = [("a", 4 / 6, 4 / 5, 8 / 11, 5), ("b", 3 / 5, 3 / 5, 6 / 10, 5), ("c", 1.0, 1 / 2, 2 / 3, 2)]
-    for row, (name, *values) in zip(by_class(ACTUAL, PREDICTED, CLASSES), expected, strict=True):
+    for row, (name, *values) in zip(class_metrics(ACTUAL, PREDICTED, CLASSES), expected, strict=True):
         assert list(row) == ["class", "precision", "recall", "f1", "images"]
         assert row["class"] == name
         assert list(row.values())[1:] == pytest.approx(values)
@@ -75,13 +76,13 @@ def test_the_rows_by_class_are_those_counted_by_hand() -> None:
 def test_a_class_that_is_absent_counts_as_nought(
     actual: str, predicted: str, row: dict[str, float], recwarn: pytest.WarningsRecorder
 ) -> None:
-    assert by_class(list(actual), list(predicted), CLASSES)[2] == {"class": "c"} | row
-    others = sum(found["f1"] for found in by_class(list(actual), list(predicted), CLASSES)[:2])
-    assert overall(list(actual), list(predicted), CLASSES, 0.95)["macro_f1"] == pytest.approx(others / 3)
+    assert class_metrics(list(actual), list(predicted), CLASSES)[2] == {"class": "c"} | row
+    others = sum(row["f1"] for row in class_metrics(list(actual), list(predicted), CLASSES)[:2])
+    assert overall_metrics(list(actual), list(predicted), CLASSES, 0.95)["macro_f1"] == pytest.approx(others / 3)
     assert len(recwarn) == 0
 
 
 def test_the_order_of_the_classes_is_the_order_of_the_rows() -> None:
-    rows = by_class(ACTUAL, PREDICTED, ["c", "a", "b"])
+    rows = class_metrics(ACTUAL, PREDICTED, ["c", "a", "b"])
     assert [row["class"] for row in rows] == ["c", "a", "b"]
     assert [row["images"] for row in rows] == [2, 5, 5]

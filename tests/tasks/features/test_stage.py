@@ -18,28 +18,27 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tasks.backbone.stage import make
+from tasks.backbone.stage import prepare_backbone
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.features import runtimes, stage
-from tasks.features.stage import extract
+from tasks.features.stage import extract_features
 from tasks.images.decoding import read
 from tasks.onnx.sessions import Session
 from tasks.tables.accepted import Accepted
-from tests.tasks.conftest import ROOT, noise, write_accepted, write_photos
+from tests.tasks.conftest import ROOT, hash_file, noise, write_accepted, write_photos
 
-# A run in a process of its own, with segments small enough to be killed between.
+# A run in a process of its own, with segments so small that it can be killed between two of them.
 RUN = """
 import sys
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from tasks.common import params
-from tasks.features import recipe, stage
-recipe.SEGMENT_ROWS = 4
+from tasks.features import extractor, stage
+extractor.SEGMENT_ROWS = 4
 settings = params.load(Path("params.yaml"))
 section = settings.features.model_copy(update={"batch_size": 2, "store": "store"})
-stage.extract(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path(sys.argv[2]), section,
-                   settings.augmentation)
+stage.extract_features(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path(sys.argv[2]), section,
+                       settings.augmentation)
 """
 
 
@@ -47,7 +46,7 @@ stage.extract(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path(
 def rows(tmp_path: Path) -> list[Accepted]:
     """Write images of several sizes and their accepted manifest, in an order of its own."""
     rows = write_photos(tmp_path / "photos", 8)
-    rows = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+    rows = [rows[position] for position in np.random.default_rng(0).permutation(len(rows))]
     write_accepted(tmp_path / "accepted.parquet", rows, tmp_path / "photos")
     return rows
 
@@ -58,15 +57,15 @@ class Run:
     def __init__(self, folder: Path, backbone: Path, settings: Params, capsys: pytest.CaptureFixture[str]) -> None:
         """Take the folder with `photos` and `accepted.parquet`."""
         self.folder, self.backbone, self.settings, self._capsys = folder, backbone, settings, capsys
-        self.told = ""
+        self.output = ""
 
     def __call__(self, name: str = "features", augmentation: dict[str, Any] | None = None, **changed: Any) -> pa.Table:
-        """Return the features, after a run with these params changed; `told` is what it said."""
+        """Return the features, after a run with these params changed; `output` is what it printed."""
         out = self.folder / f"{name}.parquet"
         section = self.settings.features.model_copy(update={"store": str(self.folder / "store")} | changed)
         views = self.settings.augmentation.model_copy(update=augmentation or {})
         self._capsys.readouterr()
-        extract(
+        extract_features(
             self.folder / "photos",
             self.folder / "accepted.parquet",
             self.backbone / "backbone.onnx",
@@ -74,14 +73,14 @@ class Run:
             section,
             views,
         )
-        self.told = self._capsys.readouterr().err
+        self.output = self._capsys.readouterr().err
         return pq.read_table(out)
 
     @property
     def computed(self) -> int:
         """Tell how many vectors the last run computed."""
-        pairs = re.findall(r"([\d,]+) vectors wanted, ([\d,]+) in the store", self.told)
-        return sum(int(wanted.replace(",", "")) - int(held.replace(",", "")) for wanted, held in pairs)
+        pairs = re.findall(r"([\d,]+) vectors wanted, ([\d,]+) in the store", self.output)
+        return sum(int(needed.replace(",", "")) - int(stored.replace(",", "")) for needed, stored in pairs)
 
     def bytes(self, name: str = "features") -> bytes:
         """Return the file that a run wrote."""
@@ -119,12 +118,14 @@ def test_the_rows_are_those_of_the_manifest_in_its_order(run: Run, rows: list[Ac
     table = run()
     assert table.column_names == ["path", "label", "split", "view", "features"]
     assert table.schema.field("features").type == pa.list_(pa.float32(), 256)
-    assert [Accepted(**row) for row in table.drop_columns(["view", "features"]).to_pylist()] == rows
+    assert [tuple(row.values()) for row in table.drop_columns(["view", "features"]).to_pylist()] == [
+        (row.path, row.label, row.split) for row in rows
+    ]
     assert set(table["view"].to_pylist()) == {0}
     assert run.aside() == []
 
 
-def test_the_same_bytes_are_written_from_an_empty_a_half_full_and_a_complete_store(
+def test_the_bytes_are_the_same_from_an_empty_a_half_full_and_a_complete_store(
     run: Run, rows: list[Accepted]
 ) -> None:
     run("empty")
@@ -145,7 +146,7 @@ def test_renaming_moving_and_relabelling_images_computes_nothing(run: Run, rows:
     photos = run.folder / "photos"
     moved = []
     for number, row in enumerate(rows):
-        new = Accepted(f"other/{number}.png", "other", "val" if row.split == "train" else "train")
+        new = Accepted(f"other/{number}.png", "other", "val" if row.split == "train" else "train", row.sha256)
         (photos / "other").mkdir(exist_ok=True)
         (photos / row.path).rename(photos / new.path)
         moved.append(new)
@@ -154,10 +155,10 @@ def test_renaming_moving_and_relabelling_images_computes_nothing(run: Run, rows:
     assert run.computed == 0
 
 
-def test_of_more_images_only_the_new_ones_are_computed(run: Run, rows: list[Accepted]) -> None:
+def test_only_new_images_are_computed(run: Run, rows: list[Accepted]) -> None:
     run()
     Image.fromarray(noise(999, 30, 30)).save(run.folder / "photos" / "dark" / "new.png")
-    more = [*rows, Accepted("dark/new.png", "dark", "train")]
+    more = [*rows, Accepted("dark/new.png", "dark", "train", hash_file(run.folder / "photos" / "dark" / "new.png"))]
     write_accepted(run.folder / "accepted.parquet", more, run.folder / "photos")
     assert len(run()) == len(rows) + 1
     assert run.computed == 1
@@ -165,7 +166,7 @@ def test_of_more_images_only_the_new_ones_are_computed(run: Run, rows: list[Acce
 
 def test_another_backbone_and_back_computes_nothing_the_second_time(run: Run, tmp_path: Path, settings: Params) -> None:
     first, run_of_first = run(), run.computed
-    make(settings.backbone.model_copy(update={"pooling": "max"}), None, tmp_path / "other")
+    prepare_backbone(settings.backbone.model_copy(update={"pooling": "max"}), None, tmp_path / "other")
     backbone, run.backbone = run.backbone, tmp_path / "other"
     assert not np.array_equal(vectors(run("other")), vectors(first))
     assert run.computed == run_of_first
@@ -179,13 +180,13 @@ def test_several_depths_come_in_one_pass_and_one_more_finds_the_others_in_the_st
     run: Run, tmp_path: Path, settings: Params
 ) -> None:
     top = vectors(run())
-    make(settings.backbone, ["conv_pw_5_relu", "conv_pw_13_relu"], tmp_path / "deep")
+    prepare_backbone(settings.backbone, ["conv_pw_5_relu", "conv_pw_13_relu"], tmp_path / "deep")
     run.backbone = tmp_path / "deep"
     both = vectors(run("both"))
     assert both.shape[1] == 64 + 256
     np.testing.assert_array_equal(both[:, -256:], top)
-    spaces = list((run.folder / "store").iterdir())
-    assert len(spaces) == 2
+    run("first")
+    assert run.computed == 0
 
 
 def test_training_images_have_further_views_each_a_key_of_its_own_and_the_others_the_plain_one_alone(
@@ -220,6 +221,7 @@ def test_other_augmentation_makes_other_views_and_leaves_the_plain_ones_alone(ru
         (lambda path: path.unlink(), "cannot be read: No such file or directory"),
         (lambda path: path.write_bytes(path.read_bytes() + b"!"), "changed since it was scanned"),
     ],
+    ids=["vanished", "changed"],
 )
 def test_an_image_that_vanished_or_changed_since_the_scan_is_set_aside_named_and_counted(
     run: Run, rows: list[Accepted], spoil: Any, reason: str
@@ -229,21 +231,21 @@ def test_an_image_that_vanished_or_changed_since_the_scan_is_set_aside_named_and
     assert rows[3].path not in table["path"].to_pylist()
     assert len(set(table["path"].to_pylist())) == len(rows) - 1
     assert run.aside() == [[rows[3].path, reason]]
-    assert f"{rows[3].path} is set aside: {reason}" in run.told
-    assert ", 1 images set aside" in run.told
+    assert f"{rows[3].path} is set aside: {reason}" in run.output
+    assert ", 1 images set aside" in run.output
 
 
 def test_a_damaged_segment_is_computed_again(run: Run, rows: list[Accepted]) -> None:
     run()
-    for path in (run.folder / "store").rglob("*.parquet"):
+    for path in (run.folder / "store").rglob("*.safetensors"):
         content = bytearray(path.read_bytes())
         content[len(content) // 3] ^= 1
         path.write_bytes(content)
     run("again")
-    assert f"{len(rows)} vectors were lost from the store and are computed again" in run.told
+    assert f"{len(rows)} vectors were lost from the store and are computed again" in run.output
     assert run.bytes("again") == run.bytes()
     run("third")
-    assert "are computed again" not in run.told
+    assert "are computed again" not in run.output
 
 
 def test_features_that_do_not_fit_on_the_disk_are_refused_beforehand_with_the_figure(
@@ -254,7 +256,7 @@ def test_features_that_do_not_fit_on_the_disk_are_refused_beforehand_with_the_fi
         run()
 
 
-def test_onnxruntime_is_asked_for_float32_alone(run: Run) -> None:
+def test_onnxruntime_computes_in_float32_alone(run: Run) -> None:
     with pytest.raises(GraftError) as caught:
         run(precision="bf16")
     assert str(caught.value) == (
@@ -262,7 +264,7 @@ def test_onnxruntime_is_asked_for_float32_alone(run: Run) -> None:
     )
 
 
-def test_a_runtime_that_is_not_installed_is_told_with_the_command_that_brings_it(
+def test_the_error_for_a_missing_runtime_names_the_command_that_installs_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version(name: str) -> str:
@@ -283,11 +285,11 @@ def test_another_runtime_is_for_training_images_alone_and_close_to_the_first(
     run: Run, rows: list[Accepted], precision: str, error: float
 ) -> None:
     expected = vectors(run("first"))
-    found = vectors(run("second", runtime="openvino", precision=precision))
+    others = vectors(run("second", runtime="openvino", precision=precision))
     train = np.array([row.split == "train" for row in rows])
     assert run.computed == train.sum()
-    np.testing.assert_array_equal(found[~train], expected[~train])
-    assert 0 < np.abs(found - expected).max() < error * np.abs(expected).max()
+    np.testing.assert_array_equal(others[~train], expected[~train])
+    assert 0 < np.abs(others - expected).max() < error * np.abs(expected).max()
 
 
 def process(folder: Path, backbone: Path, out: str) -> subprocess.Popen[str]:
@@ -298,7 +300,7 @@ def process(folder: Path, backbone: Path, out: str) -> subprocess.Popen[str]:
 
 
 def segments(folder: Path) -> int:
-    return len(list((folder / "store").rglob("[0-9a-f]*.parquet")))
+    return len(list((folder / "store").rglob("*.safetensors")))
 
 
 def test_a_run_killed_at_any_instant_loses_at_most_a_segment_and_the_next_one_writes_the_same_bytes(
@@ -322,8 +324,8 @@ def test_a_run_killed_at_any_instant_loses_at_most_a_segment_and_the_next_one_wr
 
 
 def test_two_runs_that_fill_one_store_are_both_right(run: Run) -> None:
-    both = [process(run.folder, run.backbone, f"{name}.parquet") for name in ("one", "two")]
-    assert [one.communicate()[1] and one.returncode for one in both] == [0, 0]
+    runs = [process(run.folder, run.backbone, f"{name}.parquet") for name in ("one", "two")]
+    assert [process.communicate()[1] and process.returncode for process in runs] == [0, 0]
     run("alone")
     assert run.computed == 0
     assert run.bytes("one") == run.bytes("two") == run.bytes("alone")

@@ -1,29 +1,21 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tasks.common.params import Params
-from tasks.head.classifier import build
+from tasks.head.classifier import build_head
 from tasks.networks import training
-from tests.tasks.conftest import ROOT
 
 WIDTH = 6
 
 
-def blobs(each: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def blobs(images_per_class: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return features of three classes that lie apart, with their class numbers."""
     random = np.random.default_rng(seed)
-    targets = np.repeat(np.arange(3), each)
+    targets = np.repeat(np.arange(3), images_per_class)
     centres = np.random.default_rng(9).normal(scale=3, size=(3, WIDTH))
-    return (centres[targets] + random.normal(size=(3 * each, WIDTH))).astype(np.float32), targets
+    return (centres[targets] + random.normal(size=(len(targets), WIDTH))).astype(np.float32), targets
 
 
 def scaled(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -34,38 +26,38 @@ def scaled(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[
 @pytest.mark.parametrize("offset", [0.0, 50.0])
 def test_features_of_any_size_are_standardised(factor: float, offset: float) -> None:
     features = ((blobs(40)[0] + offset) * factor).astype(np.float32)
-    found = scaled(build(features, 3, [4], 0.1), features)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(found.std(axis=0), 1, rtol=1e-4)
+    values = scaled(build_head(features, 3, [4], 0.1), features)
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, -7.5])
 def test_a_constant_feature_stays_near_zero_and_leaves_the_others_alone(value: float) -> None:
     features, _ = blobs(40)
-    plain = scaled(build(features, 3, [], 0), features)
+    plain = scaled(build_head(features, 3, [], 0), features)
     features[:, 2] = value
-    found = scaled(build(features, 3, [], 0), features)
-    assert np.abs(found[:, 2]).max() < 1e-2
+    values = scaled(build_head(features, 3, [], 0), features)
+    assert np.abs(values[:, 2]).max() < 1e-2
     others = [column for column in range(WIDTH) if column != 2]
-    np.testing.assert_array_equal(found[:, others], plain[:, others])
+    np.testing.assert_array_equal(values[:, others], plain[:, others])
 
 
 def test_features_that_are_all_zero_give_finite_probabilities() -> None:
     features = np.zeros((8, WIDTH), np.float32)
-    found = np.asarray(build(features, 3, [4], 0.1)(features))
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    probabilities = np.asarray(build_head(features, 3, [4], 0.1)(features))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_a_feature_that_hardly_varies_is_not_blown_up() -> None:
+def test_a_feature_that_hardly_varies_is_not_scaled_up_to_the_others() -> None:
     features, _ = blobs(40)
     features[:, 0] *= 1e-7
-    found = scaled(build(features, 3, [], 0), features)
-    assert found[:, 0].std() < 1e-2
+    values = scaled(build_head(features, 3, [], 0), features)
+    assert values[:, 0].std() < 1e-2
 
 
 @pytest.mark.parametrize(("hidden", "widths"), [([], [3]), ([5], [5, 3]), ([8, 4], [8, 4, 3])])
-def test_the_layers_are_those_asked_for(hidden: list[int], widths: list[int]) -> None:
-    head = build(blobs(4)[0], 3, hidden, 0.25)
+def test_the_layers_are_those_of_the_params(hidden: list[int], widths: list[int]) -> None:
+    head = build_head(blobs(4)[0], 3, hidden, 0.25)
     assert (head.input_shape, head.output_shape) == ((None, WIDTH), (None, 3))
     assert [layer.units for layer in head.layers if isinstance(layer, keras.layers.Dense)] == widths
     dropouts = [layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)]
@@ -78,32 +70,6 @@ def test_classes_that_lie_apart_are_learnt_whatever_the_scale(settings: Params, 
     (train, targets), (val, val_targets) = blobs(40), blobs(20, seed=1)
     train, val = train * np.float32(factor), val * np.float32(factor)
     params = settings.head.model_copy(update={"epochs": 8, "learning_rate": 0.02})
-    head = build(train, 3, [16], 0.1)
+    head = build_head(train, 3, [16], 0.1)
     history = training.fit(head, (train, targets), (val, val_targets), 3, params, "head")
     assert training.summary(history)["val_accuracy"] > 0.95
-
-
-def test_the_command_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
-    features, targets = blobs(20)
-    splits = (["train"] * 14 + ["val"] * 4 + ["test"] * 2) * 3
-    columns = {
-        "path": [f"{number}.png" for number in range(len(targets))],
-        "label": [f"class {target}" for target in targets],
-        "split": splits,
-        "features": pa.FixedSizeListArray.from_arrays(features.ravel(), features.shape[1]),
-    }
-    pq.write_table(pa.table(columns), tmp_path / "features.parquet")
-    committed = (ROOT / "params.yaml").read_text().replace("epochs: 60 ", "epochs: 4 ")
-    (tmp_path / "params.yaml").write_text(committed)
-    command = [sys.executable, "-m", "tasks.head", "--features", "features.parquet", "--out"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    runs = [
-        subprocess.Popen([*command, name], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-        for name in ("one", "two")
-    ]
-    for run in runs:
-        _, errors = run.communicate(timeout=120)
-        assert run.returncode == 0, errors
-    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
-    assert set(one) == {"head.json", "head.onnx", "head.weights.h5", "history.csv", "metrics.json", "reference.parquet"}
-    assert one == two

@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,42 +9,42 @@ from tasks.backbone.construction import build
 from tasks.backbone.registry import architecture, sized
 from tasks.common.errors import GraftError
 from tasks.networks.conversion.keras_to_onnx import convert_base, preprocess, tap_vectors
-from tasks.networks.cuts import Choice, find_cuts, list_layers, resolve, truncate
+from tasks.networks.cuts import Choice, LayerList, find_cuts, list_layers, resolve, truncate
 from tasks.onnx.sessions import Session
 
 layers = keras.layers
 
 
 def chain() -> keras.Model:
-    source = keras.Input((8, 8, 4))
+    source = keras.Input((8, 8, 3))
     values = layers.ReLU(name="b")(layers.ReLU(name="a")(source))
     return keras.Model(source, layers.ReLU(name="c")(values))
 
 
 def residual() -> keras.Model:
-    source = keras.Input((8, 8, 4))
+    source = keras.Input((8, 8, 3))
     stem = layers.Conv2D(4, 1, name="stem")(source)
     side = layers.ReLU(name="side_2")(layers.Conv2D(4, 3, padding="same", name="side_1")(stem))
-    met = layers.Add(name="met")([stem, side])
-    return keras.Model(source, layers.ReLU(name="top")(met))
+    joined = layers.Add(name="joined")([stem, side])
+    return keras.Model(source, layers.ReLU(name="top")(joined))
 
 
-def from_the_input_on() -> keras.Model:
-    source = keras.Input((8, 8, 4))
-    met = layers.Concatenate(name="met")([source, layers.ReLU(name="side")(source)])
-    return keras.Model(source, layers.ReLU(name="top")(met))
+def branch_at_the_input() -> keras.Model:
+    source = keras.Input((8, 8, 3))
+    joined = layers.Concatenate(name="joined")([source, layers.ReLU(name="side")(source)])
+    return keras.Model(source, layers.ReLU(name="top")(joined))
 
 
 def dense() -> keras.Model:
-    source = keras.Input((8, 8, 4))
+    source = keras.Input((8, 8, 3))
     first = layers.ReLU(name="first")(source)
-    second = layers.Concatenate(name="second")([first, layers.ReLU(name="x")(first)])
-    third = layers.Concatenate(name="third")([second, layers.ReLU(name="y")(second)])
+    second = layers.Concatenate(name="second")([first, layers.Conv2D(4, 3, padding="same", name="x")(first)])
+    third = layers.Concatenate(name="third")([second, layers.Conv2D(4, 3, padding="same", name="y")(second)])
     return keras.Model(source, layers.ReLU(name="top")(third))
 
 
 def branches_of_unequal_length_that_cross() -> keras.Model:
-    source = keras.Input((8, 8, 4))
+    source = keras.Input((8, 8, 3))
     stem = layers.ReLU(name="stem")(source)
     short = layers.ReLU(name="short")(stem)
     long = layers.ReLU(name="long_2")(layers.ReLU(name="long_1")(stem))
@@ -56,18 +55,49 @@ def branches_of_unequal_length_that_cross() -> keras.Model:
     return keras.Model(source, layers.Concatenate(name="top")(split))
 
 
-def a_skip_over_everything() -> keras.Model:
-    source = keras.Input((8, 8, 4))
+def skip_over_everything() -> keras.Model:
+    source = keras.Input((8, 8, 3))
     values = layers.ReLU(name="b")(layers.ReLU(name="a")(source))
-    return keras.Model(source, layers.Add(name="met")([source, values]))
+    return keras.Model(source, layers.Add(name="joined")([source, values]))
 
 
-GRAPHS = (chain, residual, from_the_input_on, dense, branches_of_unequal_length_that_cross, a_skip_over_everything)
+def inception() -> keras.Model:
+    source = keras.Input((16, 16, 3))
+    stem = layers.BatchNormalization(name="stem_bn")(layers.Conv2D(8, 3, strides=2, name="stem")(source))
+    narrow = layers.Conv2D(4, 1, activation="relu", name="narrow")(stem)
+    wide = layers.SeparableConv2D(4, 5, padding="same", name="wide_2")(layers.Conv2D(4, 1, name="wide_1")(stem))
+    pooled = layers.Conv2D(4, 1, name="pooled_2")(layers.AveragePooling2D(3, 1, "same", name="pooled_1")(stem))
+    mixed = layers.Concatenate(name="mixed")([narrow, wide, pooled])
+    reduced = layers.MaxPooling2D(2, name="reduced")(mixed)
+    return keras.Model(source, layers.Conv2D(8, 1, activation="swish", name="top")(reduced))
+
+
+def squeeze_and_excitation() -> keras.Model:
+    source = keras.Input((16, 16, 3))
+    stem = layers.Conv2D(8, 3, strides=2, activation="swish", name="stem")(source)
+    squeezed = layers.Reshape((1, 1, 8), name="reshaped")(layers.GlobalAveragePooling2D(name="squeezed")(stem))
+    excited = layers.Conv2D(8, 1, activation="sigmoid", name="excited")(squeezed)
+    scaled = layers.Multiply(name="scaled")([stem, excited])
+    added = layers.Add(name="added")([stem, layers.Conv2D(8, 3, padding="same", name="project")(scaled)])
+    return keras.Model(source, layers.ReLU(name="top")(added))
+
+
+CUTS = {
+    chain: ["a", "b", "c"],
+    residual: ["stem", "joined", "top"],
+    branch_at_the_input: ["joined", "top"],
+    dense: ["first", "second", "third", "top"],
+    branches_of_unequal_length_that_cross: ["stem", "again", "neck", "top"],
+    skip_over_everything: ["joined"],
+    inception: ["stem", "stem_bn", "mixed", "reduced", "top"],
+    squeeze_and_excitation: ["stem", "added", "top"],
+}
+SMALL_NETWORKS = [pytest.param(network, id=network.__name__) for network in CUTS]
 
 
 def edges(model: keras.Model) -> dict[str, set[str]]:
-    """Return for each layer the layers that feed it, as the model's own JSON tells it."""
-    found: dict[str, set[str]] = {}
+    """Return the names of the layers that feed each layer, according to the model's own JSON."""
+    sources: dict[str, set[str]] = {}
 
     def names(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -76,167 +106,201 @@ def edges(model: keras.Model) -> dict[str, set[str]]:
         return set().union(*(names(part) for part in value), set()) if isinstance(value, list) else set()
 
     for layer in json.loads(model.to_json())["config"]["layers"]:
-        found[layer["config"]["name"]] = names(layer["inbound_nodes"])
-    return found
+        sources[layer["config"]["name"]] = names(layer["inbound_nodes"])
+    return sources
 
 
-def by_removal(model: keras.Model) -> list[str]:
-    """Return the layers without which no way leads from the output down to the input."""
-    below, order = edges(model), [layer.name for layer in model.layers]
-    found = []
+def cuts_by_removal(model: keras.Model) -> list[str]:
+    """Return the layers without which no path leads from the output down to the input."""
+    sources, order = edges(model), [layer.name for layer in model.layers]
+    cuts = []
     for removed in order[1:]:
-        pending, seen = [order[-1]], {removed}
+        pending, reached = [order[-1]], {removed}
         while pending:
             name = pending.pop()
-            if name not in seen:
-                seen.add(name)
-                pending += below[name]
-        if order[0] not in seen:
-            found.append(removed)
-    return found
+            if name not in reached:
+                reached.add(name)
+                pending += sources[name]
+        if order[0] not in reached:
+            cuts.append(removed)
+    return cuts
 
 
-@pytest.mark.parametrize("make", GRAPHS)
-def test_the_cuts_are_the_layers_whose_removal_parts_output_from_input(make: Callable[[], keras.Model]) -> None:
-    model = make()
-    assert find_cuts(model) == by_removal(model)
+@pytest.mark.parametrize(("network", "cuts"), CUTS.items(), ids=[network.__name__ for network in CUTS])
+def test_the_cuts_of_small_networks_are_those_seen_by_eye(network: Callable[[], keras.Model], cuts: list[str]) -> None:
+    assert find_cuts(network()) == cuts
+
+
+@pytest.mark.parametrize("network", SMALL_NETWORKS)
+def test_cuts_are_the_layers_whose_removal_separates_output_from_input(network: Callable[[], keras.Model]) -> None:
+    model = network()
+    assert find_cuts(model) == cuts_by_removal(model)
+
+
+def check_taps(model: keras.Model, size: int) -> None:
+    """Assert that a graph with a tap at every cut gives the vectors of Keras's sub-models, at batches of 1 and 3."""
+    cuts = find_cuts(model)
+    tapped = truncate(model, cuts)
+    session, random = Session(convert_base(tapped, size, "tf", "avg"), threads=2), np.random.default_rng(0)
+    for count in (1, 3):
+        images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+        expected = [np.asarray(vector) for vector in tap_vectors(tapped, preprocess(images, "tf"), "avg")]
+        boundaries = np.cumsum([vector.shape[1] for vector in expected])[:-1]
+        vectors = np.split(session(images), boundaries, axis=1)
+        for cut, ours, theirs in zip(cuts, vectors, expected, strict=True):
+            assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max(), cut
+
+
+@pytest.mark.parametrize("network", SMALL_NETWORKS)
+def test_taps_at_all_cuts_in_one_pass_equal_keras_sub_models(network: Callable[[], keras.Model]) -> None:
+    keras.utils.set_random_seed(1)
+    model = network()
+    check_taps(model, model.input_shape[1])
 
 
 @pytest.mark.parametrize(
-    ("make", "expected"),
+    ("name", "size"),
     [
-        (chain, ["a", "b", "c"]),
-        (residual, ["stem", "met", "top"]),
-        (from_the_input_on, ["met", "top"]),
-        (dense, ["first", "second", "third", "top"]),
-        (branches_of_unequal_length_that_cross, ["stem", "again", "neck", "top"]),
-        (a_skip_over_everything, ["met"]),
+        pytest.param("MobileNet", 32, id="MobileNet"),
+        *(
+            pytest.param(name, size, id=name, marks=pytest.mark.thorough)
+            for name, size in (
+                ("DenseNet121", 32),
+                ("InceptionResNetV2", 75),
+                ("InceptionV3", 75),
+                ("NASNetMobile", 32),
+                ("ResNet50", 32),
+                ("VGG16", 32),
+                ("VGG19", 32),
+                ("Xception", 71),
+            )
+        ),
     ],
 )
-def test_the_cuts_of_graphs_small_enough_to_see(make: Callable[[], keras.Model], expected: list[str]) -> None:
-    assert find_cuts(make()) == expected
+def test_a_family_s_cuts_are_those_by_removal_and_their_taps_equal_keras_sub_models(name: str, size: int) -> None:
+    row = architecture(name)
+    model = build(row, *sized(row, size, None), seed=1, include_top=False, imagenet=True)
+    assert find_cuts(model) == cuts_by_removal(model)
+    check_taps(model, size)
 
 
-def test_every_layer_of_mobilenet_is_a_cut(backbone: Path) -> None:
-    found = json.loads((backbone / "backbone.json").read_text())["cuts"]
-    assert len(found) == 85
-    assert found[:3] == ["conv1", "conv1_bn", "conv1_relu"]
-    assert found[-6:] == [
-        "conv_dw_13",
-        "conv_dw_13_bn",
-        "conv_dw_13_relu",
-        "conv_pw_13",
-        "conv_pw_13_bn",
-        "conv_pw_13_relu",
-    ]
+def test_every_layer_of_mobilenet_above_its_input_is_a_cut() -> None:
+    model = build(architecture("MobileNet"), 32, 0.25, seed=0, include_top=False, imagenet=False)
+    assert find_cuts(model) == [layer.name for layer in model.layers[1:]]
 
 
-FAMILIES = {
-    "DenseNet121": 32,
-    "InceptionResNetV2": 75,
-    "InceptionV3": 75,
-    "MobileNet": 32,
-    "NASNetMobile": 32,
-    "ResNet50": 32,
-    "VGG16": 32,
-    "VGG19": 32,
-    "Xception": 71,
-}
+@pytest.fixture(scope="module")
+def resnet() -> keras.Model:
+    return build(architecture("ResNet50"), 32, None, seed=0, include_top=False, imagenet=False)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_cuts_of_each_family_are_those_found_by_removal_and_their_taps_in_one_pass_equal_keras_sub_models(
-    name: str,
-) -> None:
-    size = FAMILIES[name]
-    model = build(architecture(name), *sized(architecture(name), size, None), seed=1, include_top=False, imagenet=True)
-    found = find_cuts(model)
-    assert found == by_removal(model)
-    every = truncate(model, found)
-    graph = convert_base(every, size, "tf", "avg")
-    # The one from the picture's order of dimensions to the convolutions' own, however many taps there are.
-    assert sum(node.op_type == "Transpose" for node in graph.graph.node) == 1
-    run, random = Session(graph, threads=2), np.random.default_rng(0)
-    for count in (1, 3):
-        images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-        parts = tap_vectors(every, preprocess(images, "tf"), "avg")
-        edges = np.cumsum([part.shape[1] for part in parts])[:-1]
-        for cut, one, other in zip(found, np.split(run(images), edges, axis=1), map(np.asarray, parts), strict=True):
-            assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max(), cut
+@pytest.fixture(scope="module")
+def resnet_layers(resnet: keras.Model) -> LayerList:
+    return list_layers(resnet, "ResNet50")
 
 
-def test_the_blocks_of_a_residual_network_are_cut_where_they_meet() -> None:
-    model = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(32, 32, 3))
-    found = find_cuts(model)
-    assert found == by_removal(model)
-    assert [name for name in found if name.endswith("_add")] == [
+def test_the_blocks_of_a_residual_network_are_cut_where_their_branches_join(resnet: keras.Model) -> None:
+    cuts = find_cuts(resnet)
+    assert cuts == cuts_by_removal(resnet)
+    assert [name for name in cuts if name.endswith("_add")] == [
         f"conv{stage}_block{block}_add"
         for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3))
         for block in range(1, blocks + 1)
     ]
 
 
-@pytest.fixture(scope="module")
-def residual_network() -> keras.Model:
-    return build(architecture("ResNet50"), 32, None, seed=0, include_top=False, imagenet=False)
+@pytest.mark.parametrize(
+    ("choice", "cut"),
+    [
+        pytest.param("conv4_block6_out", "conv4_block6_out", id="a layer"),
+        pytest.param("conv4_block6_add", "conv4_block6_add", id="a layer inside a block"),
+        pytest.param("conv4_block6", "conv4_block6_out", id="a block"),
+        pytest.param("conv4", "conv4_block6_out", id="a block of blocks"),
+        pytest.param("conv1", "conv1_relu", id="the stem"),
+        pytest.param("pool1", "pool1_pool", id="a block of a padding and a pooling"),
+        pytest.param(1.0, "conv5_block3_out", id="all of the depth"),
+        pytest.param(1, "conv5_block3_out", id="all of the depth, an integer"),
+        pytest.param(0.5, "conv3_block4_out", id="half of the depth"),
+        pytest.param(0.011, "conv1_conv", id="a depth as shown, rounded down"),
+    ],
+)
+def test_a_cut_is_named_by_layer_by_block_or_by_fraction_of_depth(
+    resnet_layers: LayerList, choice: Choice, cut: str
+) -> None:
+    assert resolve(choice, resnet_layers, "backbone.cut") == cut
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "cut"),
+    [
+        pytest.param("MobileNet", "conv_pw_1", "conv_pw_1", id="MobileNet"),
+        pytest.param("VGG16", "block3", "block3_pool", id="VGG16"),
+        *(
+            pytest.param(name, block, cut, id=name, marks=pytest.mark.thorough)
+            for name, block, cut in (
+                ("DenseNet121", "conv2", "conv2_block6_concat"),
+                ("EfficientNetB0", "block4", "block4c_add"),
+                ("InceptionV3", "mixed7", "mixed7"),
+                ("MobileNetV2", "block_5", "block_5_add"),
+                ("Xception", "block13", "add_11"),
+            )
+        ),
+    ],
+)
+def test_a_block_of_a_family_ends_where_all_of_it_has_come_together(name: str, block: str, cut: str) -> None:
+    row = architecture(name)
+    model = build(row, *sized(row, row.smallest, None), seed=0, include_top=False, imagenet=False)
+    assert resolve(block, list_layers(model, name), "backbone.cut") == cut
+
+
+@pytest.mark.parametrize(
+    ("block", "cut"),
+    [
+        pytest.param("block4", "block4b_add", id="a letter numbers the parts"),
+        pytest.param("block_5", "block_5_add", id="not block_50"),
+        pytest.param("block13", "add_11", id="the layer that joins it has another name"),
+        pytest.param("mixed7", "mixed7", id="a layer of that name"),
+    ],
+)
+def test_a_block_is_the_layers_whose_names_begin_with_its_name(block: str, cut: str) -> None:
+    cuts = ["block4a_add", "block4b_add", "block_5_add", "block_50_add", "add_11", "mixed7", "mixed70"]
+    inside = {"block4b_add": ["block4b_se"], "add_11": ["block13_conv"], "mixed70": ["conv2d_70"]}
+    names = [name for cut in cuts for name in [*inside.get(cut, []), cut]]
+    assert resolve(block, LayerList("network", ["input", *names], cuts), "backbone.cut") == cut
 
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        ("conv4_block6_out", "conv4_block6_out"),
-        ("conv4_block6_add", "conv4_block6_add"),
-        ("conv4_block6", "conv4_block6_out"),
-        ("conv4", "conv4_block6_out"),
-        ("conv1", "conv1_relu"),
-        ("pool1", "pool1_pool"),
-        (1.0, "conv5_block3_out"),
-        (1, "conv5_block3_out"),
-        (0.5, "conv3_block4_out"),
-        (0.011, "conv1_conv"),
-    ],
-)
-def test_a_cut_is_named_by_layer_by_block_or_by_fraction_of_depth(
-    residual_network: keras.Model, choice: Choice, expected: str
-) -> None:
-    assert resolve(choice, list_layers(residual_network, "ResNet50"), "backbone.cut") == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "block", "expected"),
-    [
-        ("Xception", "block13", "add_11"),
-        ("VGG16", "block3", "block3_pool"),
-        ("DenseNet121", "conv2", "conv2_block6_concat"),
-        ("EfficientNetB0", "block4", "block4c_add"),
-        ("MobileNetV2", "block_5", "block_5_add"),
-        ("MobileNet", "conv_pw_1", "conv_pw_1"),
-        ("InceptionV3", "mixed7", "mixed7"),
-    ],
-)
-def test_a_block_ends_where_all_of_it_has_come_together(name: str, block: str, expected: str) -> None:
-    row = architecture(name)
-    model = build(row, *sized(row, row.smallest, None), seed=0, include_top=False, imagenet=False)
-    assert resolve(block, list_layers(model, name), "backbone.cut") == expected
-
-
-@pytest.mark.parametrize(
-    ("choice", "told"),
-    [
-        (
+        pytest.param(
             "conv4_block6_2_relu",
             (
                 "backbone.cut: 'conv4_block6_2_relu' is no cut of ResNet50, since another way leads past it. "
                 "The nearest cuts are 'conv4_block5_out' below and 'conv4_block6_add' above."
             ),
+            id="a layer inside a branch",
         ),
-        ("conv9", "backbone.cut: ResNet50 has no layer or block 'conv9'."),
-        ("conv4_block6_ou", "Did you mean 'conv4_block6_out'?"),
-        (0.001, "backbone.cut is 0.001, below the lowest cut 'conv1_pad', which lies at 0.006."),
-        (1.5, "backbone.cut is 1.5; expected a fraction of depth above 0 and at most 1, or a layer's name."),
+        pytest.param(
+            "conv9",
+            "backbone.cut: ResNet50 has no layer or block 'conv9'.",
+            id="no layer",
+        ),
+        pytest.param("conv4_block6_ou", "Did you mean 'conv4_block6_out'?", id="a misspelt layer"),
+        pytest.param(
+            0.001,
+            "backbone.cut is 0.001, below the lowest cut 'conv1_pad', which lies at 0.006.",
+            id="a depth below all cuts",
+        ),
+        pytest.param(
+            1.5,
+            "backbone.cut is 1.5; expected a fraction of depth above 0 and at most 1, or a layer's name.",
+            id="a depth above 1",
+        ),
     ],
 )
-def test_what_is_no_cut_is_told_with_the_nearest(residual_network: keras.Model, choice: Choice, told: str) -> None:
+def test_a_choice_that_is_no_cut_is_refused_with_the_nearest_cuts(
+    resnet_layers: LayerList, choice: Choice, expected: str
+) -> None:
     with pytest.raises(GraftError) as caught:
-        resolve(choice, list_layers(residual_network, "ResNet50"), "backbone.cut")
-    assert told in str(caught.value)
+        resolve(choice, resnet_layers, "backbone.cut")
+    assert expected in str(caught.value)

@@ -1,4 +1,4 @@
-"""Editing params.yaml: comments and layout stay, a value that is not allowed never lands."""
+"""Editing params.yaml: comments and layout stay, and a value that is not allowed is never written."""
 
 from collections.abc import Sequence
 from io import StringIO
@@ -21,8 +21,10 @@ def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
-    # ruamel writes nothing for null, which reads as a value that somebody forgot.
-    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
+    # By default ruamel writes nothing for null, which looks like a forgotten value.
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     params.load(path)
     document = yaml.load(path)
     for key, value in changes:
@@ -31,25 +33,21 @@ def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
             message = f"--set expects section.key=value; found '{key}={value}'."
             raise ParamsError(message)
         document.setdefault(section, {})[name] = value
-    written = StringIO()
-    yaml.dump(document, written)
-    params.check(YAML(typ="safe", pure=True).load(written.getvalue()), path)
+    text = StringIO()
+    yaml.dump(document, text)
+    params.check(YAML(typ="safe", pure=True).load(text.getvalue()), path)
     with atomic_file(path) as temporary:
-        temporary.write_text(written.getvalue(), encoding="utf-8")
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def assignment(text: str) -> tuple[str, Any]:
-    """Split `section.key=value` and read the value as YAML; raises ParamsError when either fails."""
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split `section.key=value` and parse the value as YAML; raises ParamsError if either fails."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         message = f"--set expects section.key=value; found '{text}'."
         raise ParamsError(message)
-    return key.strip(), _value(key, value)
-
-
-def _value(key: str, text: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return key.strip(), YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:
-        message = f"--set {key}: '{text}' is not a YAML value."
+        message = f"--set {key}: '{value}' is not a YAML value."
         raise ParamsError(message) from error

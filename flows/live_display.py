@@ -1,4 +1,4 @@
-"""The live view of a run on a terminal; plain lines elsewhere."""
+"""The live display of a run on a terminal; plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -10,16 +10,17 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from flows.stage import Outcome
+from flows.dvc import Outcome
+from flows.observer import RunObserver
 
 SYMBOLS = {"ran": "[green]✓[/]", "restored": "[cyan]↺[/]", "up to date": "[dim]·[/]"}
 
 
-class View:
-    """A watcher that draws the stages as they come."""
+class LiveDisplay(RunObserver):
+    """Shows each stage of a run: a live table on a terminal, one line a stage elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        """Draw on that console: a live table on a terminal, a line a stage elsewhere."""
+        """Show the run on that console."""
         self._console = console
         self._ended: list[tuple[str, str, str, str]] = []
         self._running: tuple[str, float] | None = None
@@ -40,24 +41,24 @@ class View:
         if self._console.is_terminal:
             self._live.stop()
 
-    def waits(self, text: str) -> None:
+    def on_wait(self, text: str) -> None:
         """Show what the run waits for."""
-        self._console.print(Text(text, style="yellow"))
+        self._console.print(Text(text, style="yellow"), soft_wrap=True)
 
-    def starts(self, stage: str) -> None:
+    def on_start(self, stage: str) -> None:
         """Show a stage as running."""
         self._running, self._line = (stage, time.monotonic()), ""
 
-    def says(self, stage: str, line: str) -> None:
-        """Show the latest progress line of the running stage; DVC's own talk stays in the log."""
+    def on_line(self, stage: str, line: str) -> None:
+        """Show the latest progress line of the running stage; DVC's own messages go to the log alone."""
         if line.startswith(f"{stage}: "):
             self._line = line.removeprefix(f"{stage}: ")
 
-    def ends(self, outcome: Outcome) -> None:
+    def on_end(self, outcome: Outcome) -> None:
         """Show how a stage ended."""
         self._finish(SYMBOLS[outcome.how], outcome.stage, outcome.how, f"{outcome.seconds:.1f} s")
 
-    def fails(self, stage: str) -> None:
+    def on_failure(self, stage: str) -> None:
         """Show that a stage failed."""
         self._finish("[red]✗[/]", stage, "failed", "")
 
@@ -65,8 +66,8 @@ class View:
         self._running = None
         self._ended.append((symbol, stage, how, seconds))
         if not self._console.is_terminal:
-            told = f" - {self._line}" if self._line and how == "ran" else ""
-            self._console.print(Text(f"{stage}: {how} {seconds}".rstrip() + told), soft_wrap=True)
+            last_line = f" - {self._line}" if self._line and how == "ran" else ""
+            self._console.print(Text(f"{stage}: {how} {seconds}".rstrip() + last_line), soft_wrap=True)
 
     def _draw(self) -> Group:
         table = Table.grid(padding=(0, 2))

@@ -1,0 +1,155 @@
+"""DVC's command line: what is stale, how stages depend on each other, and bringing one up to date. No Prefect here."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from tasks.common.errors import GraftError
+
+How = Literal["ran", "restored", "up to date"]
+
+TEMPORARY_FAILURE = 75
+SECONDS_TO_END = 10.0
+NODE = re.compile(r'^"(.+?)"(?: -> "(.+)")?;$', re.MULTILINE)
+
+
+class Outcome(NamedTuple):
+    """How a stage was brought up to date, and how long that took."""
+
+    stage: str
+    how: How
+    seconds: float
+
+
+class StageError(GraftError):
+    """A failed stage, with its own error line; `temporary` if a retry may help, `trace` if the stage has a defect."""
+
+    def __init__(self, text: str, *, temporary: bool, trace: str = "") -> None:
+        """Keep the stage's error line, whether a retry may help, and the traceback of a defect."""
+        super().__init__(text)
+        self.temporary = temporary
+        self.trace = trace
+
+
+def stale(root: Path) -> set[str]:
+    """Return the stages of `root`/dvc.yaml, and the .dvc files upstream of them, that `dvc status` calls changed.
+
+    Raises GraftError with DVC's own message.
+    """
+    output = _query(root, "status", "--json", "--with-deps", "dvc.yaml")
+    return {name for name in json.loads(output or "{}") if _in_this_pipeline(name)}
+
+
+def graph(root: Path) -> dict[str, list[str]]:
+    """Return the stages of `root`/dvc.yaml and the .dvc files upstream of them, each with its direct upstream.
+
+    The order is that of `dvc dag`. Raises GraftError with DVC's own message.
+    """
+    upstream: dict[str, list[str]] = {}
+    for name, downstream in NODE.findall(_query(root, "dag", "--dot", "dvc.yaml")):
+        if not downstream and _in_this_pipeline(name):
+            upstream[name] = []
+        elif name in upstream and downstream in upstream:
+            upstream[downstream].append(name)
+    return upstream
+
+
+def reproduce(root: Path, stage: str, on_line: Callable[[str], None]) -> Outcome:
+    """Bring one stage up to date with `dvc repro --single-item`, and call `on_line` with each line of its output.
+
+    The command runs in a process group of its own, which is ended first if this function is interrupted.
+    Raises StageError.
+    """
+    start = time.monotonic()
+    lines: list[str] = []
+    process = subprocess.Popen(
+        _command("repro", "--single-item", stage),
+        cwd=root,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        for line in process.stdout or ():
+            if text := line.rstrip():
+                lines.append(text)
+                on_line(text)
+        code = process.wait()
+    except BaseException:
+        _end_group(process)
+        raise
+    if code != 0:
+        raise _failure(stage, lines)
+    return Outcome(stage, _how(lines), time.monotonic() - start)
+
+
+def _in_this_pipeline(name: str) -> bool:
+    """Tell whether DVC names a stage of the dvc.yaml in its working folder, or a .dvc file.
+
+    Stages of another dvc.yaml have its path before their name: `sub/dvc.yaml:dataset`.
+    """
+    return ":" not in name or name.endswith(".dvc")
+
+
+def _query(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        _command(*arguments), cwd=root, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise GraftError(_dvc_error(done.stderr.splitlines(), f"dvc {arguments[0]} failed"))
+    return done.stdout
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End a process and all its children: interrupt them, then terminate, then kill those that remain."""
+    for number, patience in ((signal.SIGINT, SECONDS_TO_END), (signal.SIGTERM, SECONDS_TO_END), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _how(lines: list[str]) -> How:
+    if any(line.startswith(("Running stage ", "Verifying data sources ")) for line in lines):
+        return "ran"
+    if any("is cached - skipping run" in line for line in lines):
+        return "restored"
+    return "up to date"
+
+
+def _failure(stage: str, lines: list[str]) -> StageError:
+    prefix = f"graft {stage}: error: "
+    own_errors = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    code = re.search(r"exited with (\d+)", "\n".join(lines))
+    text = f"{stage}: {own_errors[-1] if own_errors else _dvc_error(lines, 'dvc repro failed')}"
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    trace = "\n".join(lines[starts[-1] :]) if starts and not own_errors else ""
+    return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)
+
+
+def _dvc_error(lines: list[str], otherwise: str) -> str:
+    return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), otherwise)
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    # `python` in dvc.yaml must be this interpreter, whether or not its environment is activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,81 @@
+"""`features.parquet`: a row a vector, in the order of the manifest and of the views of an image."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.common.errors import GraftError
+from tasks.common.files import atomic_file, require
+
+TEXTS = ("path", "label", "split")
+
+
+class Block(NamedTuple):
+    """Some rows: texts, view numbers, uint16 [n], and vectors, float32 [n, width]."""
+
+    paths: Sequence[str]
+    labels: Sequence[str]
+    splits: Sequence[str]
+    views: npt.NDArray[np.uint16]
+    vectors: npt.NDArray[np.float32]
+
+
+class Features(NamedTuple):
+    """The whole table: texts, str [n] each, view numbers, uint16 [n], and vectors, float32 [n, width]."""
+
+    paths: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.str_]
+    splits: npt.NDArray[np.str_]
+    views: npt.NDArray[np.uint16]
+    vectors: npt.NDArray[np.float32]
+
+
+def write(path: Path, width: int, blocks: Iterable[Block]) -> None:
+    """Write the blocks one after the other; the bytes depend on the blocks and on pyarrow's version alone."""
+    columns: list[tuple[str, pa.DataType]] = [
+        *((name, pa.string()) for name in TEXTS),
+        ("view", pa.uint16()),
+        ("features", pa.list_(pa.float32(), width)),
+    ]
+    schema = pa.schema(columns)
+    # Vectors rarely repeat, so dictionary encoding and min/max statistics only cost time.
+    repeating = ["label", "split", "view"]
+    options: dict[str, Any] = {"use_dictionary": repeating, "write_statistics": ["path", *repeating]}
+    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as writer:
+        for block in blocks:
+            texts = [pa.array(texts) for texts in (block.paths, block.labels, block.splits)]
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.vectors.ravel()), width)
+            writer.write_table(pa.Table.from_arrays([*texts, pa.array(block.views), vectors], schema=schema))
+
+
+def read(path: Path) -> Features:
+    """Return the whole table.
+
+    Raises:
+        GraftError: The file is missing, or memory is too small for training on it.
+    """
+    file = pq.ParquetFile(require(path, "features"))
+    width, rows = file.schema_arrow.field("features").type.list_size, file.metadata.num_rows
+    # Once as read and once more where training takes its split from.
+    needed, free = 2 * 4 * width * rows, psutil.virtual_memory().available
+    if needed > free:
+        message = (
+            f"{path} holds {rows:,} vectors of {width:,} numbers: training needs {needed / 1e9:,.1f} GB of memory, and "
+            f"{free / 1e9:,.1f} GB are free. Set backbone.pooling to avg, or take fewer features.views."
+        )
+        raise GraftError(message)
+    vectors = np.empty((rows, width), np.float32)
+    start = 0
+    for batch in file.iter_batches(columns=["features"]):
+        values = cast("pa.FixedSizeListArray[Any, Any]", batch.column(0)).flatten()
+        vectors[start : start + len(batch)] = values.to_numpy().reshape(-1, width)
+        start += len(batch)
+    others = file.read(columns=[*TEXTS, "view"])
+    paths, labels, splits = (np.array(others[name].to_pylist(), np.str_) for name in TEXTS)
+    return Features(paths, labels, splits, others["view"].to_numpy(), vectors)

@@ -1,0 +1,26 @@
+"""`quarantine.csv`: the files that validation set aside, in the order of the manifest."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.common.errors import QuarantineKind
+from tasks.common.files import atomic_file
+
+
+class Quarantined(NamedTuple):
+    """One file that is set aside: why as a kind, and as a sentence for people."""
+
+    path: str
+    label: str
+    kind: QuarantineKind
+    reason: str
+
+
+def write(path: Path, rows: Iterable[Quarantined]) -> None:
+    """Write the rows under the names of their columns."""
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Quarantined._fields)
+        writer.writerows(rows)

@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow.parquet as pq
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tasks.common.errors import GraftError
+from tasks.common.params import Params
+from tasks.evaluation.stage import evaluate_model
+from tasks.tables.accepted import Accepted
+from tests.tasks.conftest import write_accepted, write_photos
+
+CLASSES = ["dark", "light"]
+
+
+def write_model(path: Path) -> None:
+    """Write a model whose probability of `light` is the mean brightness of the image."""
+    constants = {
+        "axes": np.array([1, 2, 3]),
+        "slope": np.array([[-1 / 255, 1 / 255]], np.float32),
+        "offset": np.array([1, 0], np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+        helper.make_node("Mul", ["column", "slope"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["probabilities"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(value, name) for name, value in (constants | {"one": np.array([1])}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
+    onnx.save(model, path)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Accepted]:
+    """Write photos, accepted.parquet and model.onnx; return the test images, of which the last has a wrong label."""
+    rows = write_photos(tmp_path / "photos", 12)
+    test = [row for row in rows if row.split == "test"]
+    wrong = test[-1]._replace(label="dark")
+    write_accepted(tmp_path / "accepted.parquet", [wrong if row.path == wrong.path else row for row in rows])
+    write_model(tmp_path / "model.onnx")
+    return [*test[:-1], wrong]
+
+
+def evaluate(folder: Path, settings: Params) -> Path:
+    evaluate_model(
+        folder / "photos", folder / "accepted.parquet", folder / "model.onnx", folder / "out", settings.evaluation
+    )
+    return folder / "out"
+
+
+def test_predictions_metrics_and_plots_are_those_of_the_test_images(
+    tmp_path: Path, settings: Params, rows: list[Accepted]
+) -> None:
+    out = evaluate(tmp_path, settings)
+    table = pq.read_table(out / "predictions.parquet")
+    assert table["path"].to_pylist() == [row.path for row in rows]
+    assert table["label"].to_pylist() == ["dark"] * 3 + ["light"] * 2 + ["dark"]
+    assert table["predicted"].to_pylist() == ["dark"] * 3 + ["light"] * 3
+    np.testing.assert_allclose(np.array(table["probabilities"].to_pylist()).sum(axis=1), 1, rtol=1e-6)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["images"], metrics["accuracy"]) == (6, pytest.approx(5 / 6))
+    confusion = ["actual,predicted", *["dark,dark"] * 3, *["light,light"] * 2, "dark,light"]
+    assert (out / "confusion.csv").read_text().splitlines() == confusion
+    assert (out / "classes.csv").read_text().splitlines()[::2] == [
+        "class,precision,recall,f1,images",
+        "light,0.6666666666666666,1.0,0.8,2",
+    ]
+
+
+def test_an_image_that_changed_since_the_scan_is_refused_by_name(
+    tmp_path: Path, settings: Params, rows: list[Accepted]
+) -> None:
+    image = tmp_path / "photos" / rows[0].path
+    image.write_bytes(image.read_bytes() + b"more")
+    with pytest.raises(GraftError) as caught:
+        evaluate(tmp_path, settings)
+    assert str(caught.value) == f"{image} changed since it was scanned. Run `dvc repro` to scan the images again."
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("file", "stage"), [("model.onnx", "export"), ("accepted.parquet", "validation")])
+@pytest.mark.usefixtures("rows")
+def test_a_missing_input_names_the_stage_to_run(tmp_path: Path, settings: Params, file: str, stage: str) -> None:
+    (tmp_path / file).unlink()
+    with pytest.raises(GraftError, match=f"Run `dvc repro {stage}`"):
+        evaluate(tmp_path, settings)

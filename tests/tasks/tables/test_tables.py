@@ -1,0 +1,110 @@
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.common.errors import GraftError, QuarantineKind
+from tasks.tables import accepted, features, manifest, predictions, quarantine, reference
+
+CLASSES = ["dark", 'with "quotes"\nand ä']
+PROBABILITIES = np.random.default_rng(0).random((3, 2), np.float32)
+GOOD = manifest.Row("a/1.png", "a", "train", "0" * 64, 2**64 - 1, 3, "PNG", 20, 30, 400)
+BAD = manifest.Row("a/2.txt", "a", sha256="1" * 64, bytes=3, kind=QuarantineKind.DAMAGED, reason="damaged: x")
+
+
+def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    manifest.write(tmp_path / "manifest.parquet", [GOOD, BAD])
+    table = manifest.read(tmp_path / "manifest.parquet")
+    assert table.schema == manifest.SCHEMA
+    assert table.to_pylist() == [GOOD._asdict(), BAD._asdict()]
+
+
+def test_a_row_of_the_manifest_has_the_columns_of_its_schema() -> None:
+    assert list(manifest.Row._fields) == manifest.SCHEMA.names
+
+
+def test_accepted_images_are_the_chosen_rows_of_the_manifest(tmp_path: Path) -> None:
+    manifest.write(tmp_path / "manifest.parquet", [BAD, GOOD])
+    table = manifest.read(tmp_path / "manifest.parquet")
+    accepted.write(tmp_path / "accepted.parquet", table, np.array([False, True]))
+    assert accepted.read(tmp_path / "accepted.parquet") == [accepted.Accepted("a/1.png", "a", "train", "0" * 64)]
+    assert pq.read_schema(tmp_path / "accepted.parquet").names == manifest.SCHEMA.names[:-2]
+
+
+def test_names_with_commas_quotes_and_line_ends_are_quoted_in_the_quarantine(tmp_path: Path) -> None:
+    rows = [
+        quarantine.Quarantined('a/x,"y"\nä.png', "a", QuarantineKind.COPY, "copy of a/1.png"),
+        quarantine.Quarantined("loose.png", "", QuarantineKind.NO_CLASS, "lies in no class folder"),
+    ]
+    quarantine.write(tmp_path / "quarantine.csv", rows)
+    with (tmp_path / "quarantine.csv").open(newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    assert header == ["path", "label", "kind", "reason"]
+    assert lines == [
+        ['a/x,"y"\nä.png', "a", "copy", "copy of a/1.png"],
+        ["loose.png", "", "no_class", "lies in no class folder"],
+    ]
+
+
+def test_reference_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
+    reference.write(tmp_path / "reference.parquet", ["1", "2", "3"], PROBABILITIES, CLASSES)
+    paths, probabilities, classes = reference.read(tmp_path / "reference.parquet")
+    assert (paths, classes) == (["1", "2", "3"], CLASSES)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_array_equal(probabilities, PROBABILITIES)
+    assert pq.read_schema(tmp_path / "reference.parquet").names == ["path", "probabilities"]
+
+
+def test_predictions_carry_the_class_names_in_their_metadata(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.parquet"
+    predictions.write(file, ["1", "2", "3"], ["a", "b", "b"], ["b", "b", "a"], PROBABILITIES, CLASSES)
+    table = pq.read_table(file)
+    assert json.loads((table.schema.metadata or {})[b"classes"]) == CLASSES
+    assert table.drop_columns(["probabilities"]).to_pylist() == [
+        {"path": "1", "label": "a", "predicted": "b"},
+        {"path": "2", "label": "b", "predicted": "b"},
+        {"path": "3", "label": "b", "predicted": "a"},
+    ]
+    np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), PROBABILITIES)
+
+
+@pytest.fixture
+def features_file(tmp_path: Path) -> Path:
+    """Write the rows of two images, the first with two views, in two blocks."""
+    first = features.Block(
+        ["a", "a"], ["x", "x"], ["train"] * 2, np.array([0, 1], np.uint16), np.eye(2, 4, dtype=np.float32)
+    )
+    second = features.Block(["b"], ["y"], ["val"], np.array([0], np.uint16), np.full((1, 4), 7, np.float32))
+    features.write(tmp_path / "features.parquet", 4, [first, second])
+    return tmp_path / "features.parquet"
+
+
+def test_features_are_read_as_they_were_written(features_file: Path) -> None:
+    table = features.read(features_file)
+    assert table.paths.tolist() == ["a", "a", "b"]
+    assert table.labels.tolist() == ["x", "x", "y"]
+    assert table.splits.tolist() == ["train", "train", "val"]
+    assert table.views.tolist() == [0, 1, 0]
+    assert table.vectors.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [7, 7, 7, 7]]
+
+
+def test_features_larger_than_the_free_memory_are_refused(features_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=95))
+    with pytest.raises(GraftError, match=r"holds 3 vectors of 4 numbers: training needs 0\.0 GB of memory"):
+        features.read(features_file)
+
+
+@pytest.mark.parametrize(
+    ("read", "stage"),
+    [(manifest.read, "dataset"), (accepted.read, "validation"), (features.read, "features")],
+    ids=["manifest", "accepted", "features"],
+)
+def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, read: object, stage: str) -> None:
+    assert callable(read)
+    with pytest.raises(GraftError, match=f"Run `dvc repro {stage}`"):
+        read(tmp_path / "missing.parquet")
