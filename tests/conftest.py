@@ -10,68 +10,99 @@ from pathlib import Path
 
 import pytest
 
-# A shell starts its background jobs deaf to Ctrl-C, and children inherit that: the tests of Ctrl-C need hearing ones.
+# A shell starts its background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import pathlib, sys
 name, *sources = sys.argv[1:]
-print(f"{name}: at work", file=sys.stderr)
-trouble = pathlib.Path(f"{name}.trouble")
-if trouble.exists():
-    code, _, text = trouble.read_text().partition(" ")
+print(f"{name}: at work", f"{name}: 1/4 images, 2/s, 1 s left", f"{name}: 3/4 images, 2/s, 0 s left", sep="\\n")
+failure = pathlib.Path(f"{name}.failure")
+if failure.exists():
+    code, _, text = failure.read_text().partition(" ")
     print(f"graft {name}: error: {text}", file=sys.stderr)
     sys.exit(int(code))
 with open("calls.txt", "a") as file:
     file.write(name + "\\n")
-pathlib.Path(f"{name}.out").write_text(name + "".join(pathlib.Path(source).read_text() for source in sources))
+files = [file for source in map(pathlib.Path, sources) for file in ([source] if source.is_file() else source.iterdir())]
+pathlib.Path(f"{name}.out").write_text(name + "".join(sorted(file.read_text() for file in files)))
 """
-EDGES = {
-    "sample": (),
-    "dataset": ("sample",),
-    "validation": ("dataset",),
-    "backbone": (),
-    "features": ("sample", "validation", "backbone"),
-    "head": ("features",),
-    "finetuning": ("sample", "validation", "backbone", "head"),
-    "export": ("sample", "backbone", "finetuning"),
-    "evaluation": ("sample", "validation", "export"),
+SOURCES = {
+    "images": ["images.in"],
+    "backbone": ["backbone.in"],
+    "features": ["images.out", "backbone.out"],
+    "evaluation": ["features.out", "photos"],
 }
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests, and the commands that they start, from what the user's cache holds and from filling it."""
+    """Keep tests, and the commands that they start, from reading and filling the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("GRAFT_STORE", raising=False)
         yield
 
 
+@pytest.fixture(scope="session")
+def workspace_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a repository whose four stages are small scripts. What DVC and Prefect do with them is real.
+
+    The folder `photos` is tracked by photos.dvc, and `evaluation` reads it.
+    """
+    folder = tmp_path_factory.mktemp("template")
+    call("git", "init", "-q", cwd=folder)
+    call(sys.executable, "-m", "dvc", "init", "-q", cwd=folder)
+    (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
+    write_pipeline(folder)
+    call(sys.executable, "-m", "dvc", "add", "-q", "photos", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_template(workspace_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a repository with the four small stages up to date."""
+    folder = tmp_path_factory.mktemp("trained") / "template"
+    shutil.copytree(workspace_template, folder)
+    call(sys.executable, "-m", "dvc", "repro", "-q", cwd=folder)
+    (folder / "calls.txt").unlink()
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """Make a repository with the nine stages, each a small script: what DVC and Prefect do with them is real."""
-    (tmp_path / "stage.py").write_text(SCRIPT)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+def workspace(workspace_template: Path, tmp_path: Path) -> Path:
+    """Copy the repository of small stages, none of which has run."""
+    return shutil.copytree(workspace_template, tmp_path / "workspace")
+
+
+@pytest.fixture
+def trained_workspace(trained_template: Path, tmp_path: Path) -> Path:
+    """Copy the repository of small stages, all of which are up to date."""
+    return shutil.copytree(trained_template, tmp_path / "workspace")
+
+
+def write_pipeline(folder: Path) -> None:
+    """Write the four small stages, their sources and the real params.yaml into a folder."""
+    (folder / "photos").mkdir()
+    (folder / "photos" / "1.txt").write_text("1")
+    (folder / "stage.py").write_text(SCRIPT)
+    shutil.copy(ROOT / "params.yaml", folder)
     lines = ["stages:"]
-    for name, upstream in EDGES.items():
-        sources = [f"{before}.out" for before in upstream] or [f"{name}.in"]
-        (tmp_path / f"{name}.in").write_text(f"{name}\n")
-        lines += [f"  {name}:", f"    cmd: python stage.py {' '.join([name, *sources])}", "    deps:"]
-        lines += [f"      - {source}" for source in sources] + ["    outs:", f"      - {name}.out"]
-    (tmp_path / "dvc.yaml").write_text("\n".join(lines) + "\n")
-    call("git", "init", "-q", cwd=tmp_path)
-    call(sys.executable, "-m", "dvc", "init", "-q", cwd=tmp_path)
-    call(sys.executable, "-m", "dvc", "config", "core.analytics", "false", cwd=tmp_path)
-    return tmp_path
+    for stage, sources in SOURCES.items():
+        lines += [f"  {stage}:", f"    cmd: python stage.py {' '.join([stage, *sources])}", "    deps:"]
+        lines += [f"      - {source}" for source in sources] + ["    outs:", f"      - {stage}.out"]
+        for source in sources:
+            if source.endswith(".in"):
+                (folder / source).write_text(f"{stage}\n")
+    (folder / "dvc.yaml").write_text("\n".join(lines) + "\n")
 
 
 def call(*command: str, cwd: Path) -> str:
     """Run a command that must succeed and return its output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=cwd, env=os.environ | {"PATH": path}, text=True, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout

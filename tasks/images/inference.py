@@ -53,8 +53,8 @@ class Batch:
 class Inference(NamedTuple):
     """The functions that turn items into outputs; both are called from several threads at once.
 
-    `prepare` turns the pixels of an item, uint8 [H, W, 3], into its row of the batch. `forward` turns a batch, [n, ...],
-    into outputs, [n, ...] each.
+    `prepare` turns the pixels of an item, uint8 [H, W, 3], into its row of the batch. `forward` turns a batch,
+    [n, ...], into outputs, [n, ...] each.
     """
 
     root: Path

@@ -1,7 +1,7 @@
-import re
-import subprocess
-import sys
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import pytest
@@ -11,13 +11,21 @@ from prefect.client.schemas import TaskRun
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.logging.handlers import APILogHandler
 
-from flows import train as module
-from flows.stage import StageError
+from flows import dvc, train
+from flows.dvc import Outcome, StageError
 from tasks.common.errors import ParamsError
-from tests.conftest import call
 
-ROOT = Path(__file__).parents[2]
-STAGES = ["sample", "dataset", "validation", "backbone", "features", "head", "finetuning", "export", "evaluation"]
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+STAGES = ["images", "backbone", "features", "evaluation"]
+
+
+class Run(NamedTuple):
+    """A flow run: its id, how its stages ended, and its table."""
+
+    id: UUID
+    outcomes: list[tuple[str, str]]
+    table: str
 
 
 def newest_table() -> str:
@@ -26,68 +34,126 @@ def newest_table() -> str:
     return str(artifact.data)
 
 
-def test_a_run_brings_every_stage_up_to_date_and_the_next_starts_none(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(workspace)
-    first = module.train()
-    assert [(one.stage, one.how) for one in first] == [(stage, "ran") for stage in STAGES]
-    assert '"outcome": "ran"' in newest_table()
-    monkeypatch.setattr(module, "reproduce", lambda *_: pytest.fail("nothing is stale: DVC must not be started"))
-    assert [(one.stage, one.how) for one in module.train()] == [(stage, "up to date") for stage in STAGES]
-    assert newest_table().count('"outcome": "up to date"') == len(STAGES)
+def stages_and_hows(outcomes: list[Outcome]) -> list[tuple[str, str]]:
+    return [(outcome.stage, outcome.how) for outcome in outcomes]
 
 
-def test_the_chain_in_the_flow_is_the_chain_in_dvc_yaml(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = subprocess.run(
-        [sys.executable, "-m", "dvc", "dag", "--dot"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    by_dvc = set(re.findall(r'"(\w+)" -> "(\w+)";', drawn))
-    monkeypatch.chdir(workspace)
-    by_flow = {(before, one.stage) for one in module.train() for before in one.upstream}
-    assert by_flow == by_dvc
+@pytest.fixture(scope="module")
+def two_runs(
+    prefect_server: str, workspace_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Run]]:
+    """Run the flow twice in a fresh workspace."""
+    del prefect_server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shutil.copytree(workspace_template, tmp_path_factory.mktemp("runs") / "workspace"))
+        runs = []
+        for _ in range(2):
+            state = train.train(return_state=True)
+            run_id = state.state_details.flow_run_id
+            assert run_id is not None
+            runs.append(Run(run_id, stages_and_hows(state.result()), newest_table()))
+            # The second run has nothing to do.
+            patch.setattr(dvc, "reproduce", lambda *_: pytest.fail("nothing is stale: no stage must be reproduced"))
+        yield runs
+
+
+def test_a_run_brings_every_stage_up_to_date_and_the_next_starts_none(two_runs: list[Run]) -> None:
+    assert [run.outcomes for run in two_runs] == [
+        [(stage, "ran") for stage in STAGES],
+        [(stage, "up to date") for stage in STAGES],
+    ]
+    assert two_runs[0].table.count('"outcome": "ran"') == len(STAGES)
+    assert two_runs[1].table.count('"outcome": "up to date"') == len(STAGES)
+
+
+def ended_tasks(run: UUID) -> list[TaskRun]:
+    """Return the tasks of a flow run, which may reach the server a moment after the run has ended."""
+    with get_client(sync_client=True) as client:
+        while True:
+            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
+            if len(tasks) == len(STAGES) and all(task.state and task.state.is_final() for task in tasks):
+                return tasks
+
+
+def test_the_tasks_of_a_run_end_in_states_that_say_what_happened(two_runs: list[Run]) -> None:
+    states = [sorted((task.name, task.state_name) for task in ended_tasks(run.id)) for run in two_runs]
+    assert states == [
+        sorted((stage, "Completed") for stage in STAGES),
+        sorted((stage, "Up to date") for stage in STAGES),
+    ]
+
+
+def test_the_output_of_the_stages_is_in_the_log_of_the_run(two_runs: list[Run]) -> None:
+    APILogHandler().flush()
+    query = {"logs": {"flow_run_id": {"any_": [str(two_runs[0].id)]}}}
+    with get_client(sync_client=True) as client:
+        logs = [line["message"] for line in client.request("POST", "/logs/filter", json=query).json()]
+    assert [line for line in logs if line.endswith(": at work")] == [f"{stage}: at work" for stage in STAGES]
+
+
+def test_the_progress_of_a_stage_is_an_artifact_of_the_run(two_runs: list[Run]) -> None:
+    query = {"artifacts": {"key": {"any_": ["features-progress"]}, "flow_run_id": {"any_": [str(two_runs[0].id)]}}}
+    with get_client(sync_client=True) as client:
+        [artifact] = client.request("POST", "/artifacts/filter", json=query).json()
+    expected = ("progress", 75.0, "3/4 images, 2/s, 0 s left")
+    assert (artifact["type"], artifact["data"], artifact["description"]) == expected
 
 
 def test_a_stage_downstream_of_a_change_runs_and_the_rest_does_not(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(workspace)
-    module.train()
-    (workspace / "backbone.in").write_text("another\n")
-    assert {one.stage for one in module.train() if one.how == "ran"} == {
-        "backbone",
-        "features",
-        "head",
-        "finetuning",
-        "export",
-        "evaluation",
-    }
+    (trained_workspace / "backbone.in").write_text("another\n")
+    monkeypatch.chdir(trained_workspace)
+    assert stages_and_hows(train.train()) == [
+        ("images", "up to date"),
+        ("backbone", "ran"),
+        ("features", "ran"),
+        ("evaluation", "ran"),
+    ]
 
 
-def test_a_failed_stage_fails_the_run_with_its_own_line_and_the_table_tells_what_ran(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+def test_changed_data_of_the_users_own_is_taken_up_and_nothing_is_left_to_do(
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (workspace / "dataset.trouble").write_text("1 there is no more paper")
-    monkeypatch.chdir(workspace)
+    (trained_workspace / "photos" / "2.txt").write_text("2")
+    monkeypatch.chdir(trained_workspace)
+    assert [pair for pair in stages_and_hows(train.train()) if pair[1] == "ran"] == [
+        ("photos.dvc", "ran"),
+        ("evaluation", "ran"),
+    ]
+    assert dvc.stale(trained_workspace) == set()
+
+
+def test_a_failed_stage_fails_the_run_with_its_own_line_and_the_table_says_what_ran(
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trained_workspace / "backbone.in").write_text("another\n")
+    (trained_workspace / "features.failure").write_text("1 there is no more paper")
+    monkeypatch.chdir(trained_workspace)
     with pytest.raises(StageError) as caught:
-        module.train()
-    assert str(caught.value) == "dataset: there is no more paper"
-    assert '"stage": "sample", "outcome": "ran"' in newest_table()
+        train.train()
+    assert str(caught.value) == "features: there is no more paper"
+    assert '"stage": "backbone", "outcome": "ran"' in newest_table()
+    assert (trained_workspace / "calls.txt").read_text() == "backbone\n"
 
 
-@pytest.mark.parametrize(("code", "tries"), [(1, 1), (75, 4)])
-def test_only_a_download_that_may_succeed_later_is_tried_again(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, code: int, tries: int
+@pytest.mark.parametrize(("temporary", "tries"), [(False, 1), (True, 4)], ids=["lasting failure", "temporary failure"])
+def test_only_a_failure_that_may_be_temporary_is_retried(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, tries: int, *, temporary: bool
 ) -> None:
-    (workspace / "backbone.trouble").write_text(f"{code} the host is away")
     started: list[str] = []
-    real = module.reproduce
-    monkeypatch.setattr(module, "reproduce", lambda *given: (started.append(given[1]), real(*given))[1])
-    monkeypatch.setattr(module, "bring_with_retries", module.bring_with_retries.with_options(retry_delay_seconds=0))
+
+    def fail(_root: Path, stage: str, _on_line: object) -> Outcome:
+        started.append(stage)
+        message = "the host does not answer"
+        raise StageError(message, temporary=temporary)
+
+    monkeypatch.setattr(dvc, "reproduce", fail)
+    monkeypatch.setattr(train, "bring_up_to_date", train.bring_up_to_date.with_options(retry_delay_seconds=0))
     monkeypatch.chdir(workspace)
-    with pytest.raises(StageError, match="the host is away"):
-        module.train()
-    assert started.count("backbone") == tries
+    with pytest.raises(StageError, match="the host does not answer"):
+        train.train()
+    assert started == ["images"] * tries
 
 
 def test_wrong_params_fail_the_run_before_any_stage(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,67 +161,5 @@ def test_wrong_params_fail_the_run_before_any_stage(workspace: Path, monkeypatch
     params.write_text(params.read_text().replace("  epochs: 60", "  epoch: 60"))
     monkeypatch.chdir(workspace)
     with pytest.raises(ParamsError, match=r"there is no key 'head\.epoch'\. Did you mean 'epochs'\?"):
-        module.train()
+        train.train()
     assert not (workspace / "calls.txt").exists()
-
-
-def test_changed_data_of_the_users_own_is_taken_up_and_nothing_is_left_to_do(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (workspace / "photos").mkdir()
-    (workspace / "photos" / "one.txt").write_text("1")
-    call(sys.executable, "-m", "dvc", "add", "-q", "photos", cwd=workspace)
-    monkeypatch.chdir(workspace)
-    module.train()
-    (workspace / "photos" / "two.txt").write_text("2")
-    assert next((one.stage, one.how) for one in module.train()) == ("photos.dvc", "ran")
-    assert call(sys.executable, "-m", "dvc", "status", "--json", cwd=workspace).strip() == "{}"
-
-
-def test_a_defect_of_a_stage_keeps_its_traceback(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (workspace / "stage.py").write_text("{}['no such key']\n")
-    monkeypatch.chdir(workspace)
-    with pytest.raises(StageError) as caught:
-        module.train()
-    assert caught.value.trace.startswith("Traceback (most recent call last)")
-    assert "KeyError: 'no such key'" in caught.value.trace
-
-
-def ended_tasks(run: UUID) -> list[TaskRun]:
-    """Return the tasks of a flow run, of which the server may hear a moment after the run has ended."""
-    with get_client(sync_client=True) as client:
-        while True:
-            found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
-            if len(found) == len(STAGES) and all(task.state and task.state.is_final() for task in found):
-                return found
-
-
-def test_a_run_logs_its_stages_output_and_its_tasks_end_in_states_that_say_what_happened(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(workspace)
-    runs = [module.train(return_state=True).state_details.flow_run_id for _ in range(2)]
-    tasks = [ended_tasks(run) for run in runs if run]
-    assert [sorted((task.name, task.state_name) for task in one) for one in tasks] == [
-        sorted((stage, "Completed") for stage in STAGES),
-        sorted((stage, "Up to date") for stage in STAGES),
-    ]
-    APILogHandler().flush()
-    wanted = {"logs": {"flow_run_id": {"any_": [str(runs[0])]}}}
-    with get_client(sync_client=True) as client:
-        logs = [line["message"] for line in client.request("POST", "/logs/filter", json=wanted).json()]
-    assert [line for line in logs if line.endswith(": at work")] == [f"{stage}: at work" for stage in STAGES]
-
-
-def test_how_far_a_stage_has_come_is_a_progress_artifact_of_the_run(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    script = workspace / "stage.py"
-    lines = ["features: 1/4 images, 2/s, 1 s left", "features: 3/4 images, 2/s, 0 s left", "other: 9/9 images"]
-    script.write_text(script.read_text() + f"\nif name == 'features':\n    print(*{lines}, sep='\\n')\n")
-    monkeypatch.chdir(workspace)
-    module.train()
-    with get_client(sync_client=True) as client:
-        wanted = {"artifacts": {"key": {"any_": ["features-progress"]}}}
-        [found] = client.request("POST", "/artifacts/filter", json=wanted).json()
-    assert (found["type"], found["data"], found["description"]) == ("progress", 75.0, "3/4 images, 2/s, 0 s left")

@@ -1,31 +1,31 @@
-"""The worlds, built once for all the tests: inventing the characters takes seconds."""
+"""Generators of classes, made once for all the tests."""
 
-from __future__ import annotations
-
-import contextlib
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-from starter.drawing import World
-from starter.fractals import FractalWorld
-from starter.glyphs import GlyphWorld, find_faces
-from starter.shapes import ShapeWorld
-from starter.strokes import StrokeWorld
-from starter.textures import TextureWorld
-from tasks.common.errors import GraftError
+from starter.drawing import ClassGenerator
+from starter.fractals import FractalGenerator
+from starter.glyphs import GlyphGenerator
+from starter.shapes import ShapeGenerator
+from starter.strokes import StrokeGenerator
+from starter.textures import TextureGenerator
 
 
 @pytest.fixture(scope="session")
-def worlds() -> dict[str, World]:
-    """All the worlds by name in label order, without the glyphs where their fonts are not installed."""
-    found: list[World] = [StrokeWorld(), FractalWorld(), ShapeWorld(), TextureWorld()]
-    with contextlib.suppress(GraftError):
-        found.insert(0, GlyphWorld(find_faces()))
-    return {world.name: world for world in found}
+def face() -> Path:
+    """Return DejaVu Sans, which has all the characters; a development dependency contains it."""
+    return Path(str(files("ziafont") / "fonts" / "DejaVuSans.ttf"))
 
 
 @pytest.fixture(scope="session")
-def fonts(worlds: dict[str, World]) -> None:
-    """Skip where the free fonts are not installed."""
-    if "glyphs" not in worlds:
-        pytest.skip("the free fonts are not installed")
+def generators(face: Path) -> tuple[ClassGenerator, ...]:
+    """Return all the generators in label order, with one font face and 40 of the characters, which take long to invent."""
+    return (
+        GlyphGenerator((face,)),
+        StrokeGenerator(classes=40),
+        FractalGenerator(),
+        ShapeGenerator(),
+        TextureGenerator(),
+    )

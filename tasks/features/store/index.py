@@ -8,7 +8,8 @@ import numpy.typing as npt
 from tasks.features.store.collection import Collection, Keys, Vectors
 from tasks.features.store.key_table import KeyTable
 from tasks.features.store.location import Entry, Location, error_text
-from tasks.features.store.segment import DamagedError, decode, is_segment, read_each, read_keys
+from tasks.features.store.scan import list_segments, read_segments
+from tasks.features.store.segment import DamagedError, decode, read_keys
 
 CACHE_BYTES = 1 << 28
 Mask = npt.NDArray[np.bool_]
@@ -31,16 +32,16 @@ class Index:
 
     def refresh(self) -> None:
         """Take in what was written or deleted since, and try damaged files once more; raises GraftError."""
-        entries = [entry for entry in self._location.entries(self._collection.id) if is_segment(entry)]
+        segments = list_segments(self._location, self._collection.id)
         # The time and the size tell a file that was written again from the one whose keys are here.
-        keys = {entry: self._table.segment_keys(number) for number, entry in enumerate(self._segments)}
-        fresh = [entry for entry in entries if entry not in keys]
-        results, reasons = read_each(
+        keys = {segment: self._table.segment_keys(number) for number, segment in enumerate(self._segments)}
+        fresh = [segment for segment in segments if segment not in keys]
+        fresh_keys, reasons = read_segments(
             self._location, self._collection.id, fresh, lambda file, size: read_keys(file, size, self._collection)
         )
         self._ignore(reasons)
-        keys |= dict(results)
-        self._arrange({entry: keys[entry] for entry in entries if entry in keys})
+        keys |= fresh_keys
+        self._arrange({segment: keys[segment] for segment in segments if segment in keys})
 
     def missing(self, keys: Keys) -> Mask:
         """Tell which of n keys the store lacks, bool [n]; raises ValueError for arrays that are no keys."""
@@ -84,8 +85,8 @@ class Index:
         self._table = KeyTable(list(segments.values()))
 
     def _drop(self, lost: set[Entry]) -> None:
-        segments = enumerate(self._segments)
-        self._arrange({entry: self._table.segment_keys(number) for number, entry in segments if entry not in lost})
+        numbered = enumerate(self._segments)
+        self._arrange({entry: self._table.segment_keys(number) for number, entry in numbered if entry not in lost})
 
     def _load(self, number: int) -> Vectors | None:
         """Return the vectors of a segment, from the cache or its file; None if the file is damaged or deleted."""

@@ -6,16 +6,13 @@ See README.md for the format and for what readers trust.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import safetensors.numpy
 
-from tasks.common.threads import ordered_map
 from tasks.features.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors, from_json, to_json
-from tasks.features.store.location import Entry, Location, error_text
 
 SUFFIX = ".safetensors"
 NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
@@ -23,11 +20,8 @@ SEGMENT_BYTES = 1 << 29
 # One read brings the header, whose length is not known before: ours take less than 1,000 bytes.
 HEADER_BYTES = 1 << 14
 LENGTH_BYTES = 8
-READERS = 8
 METADATA = "graft"
 FOREIGN = "it is no segment of a feature store"
-
-Result = TypeVar("Result")
 
 
 class DamagedError(Exception):
@@ -61,11 +55,6 @@ class Header(NamedTuple):
     def end(self) -> int:
         """The position behind the last byte."""
         return self.keys_start + (2 + DIGEST_BYTES) * self.rows
-
-
-def is_segment(entry: Entry) -> bool:
-    """Tell whether an entry of a collection's folder has the name of a segment; other files there are not ours."""
-    return not entry.is_folder and NAME.fullmatch(entry.name) is not None
 
 
 def encode(collection: Collection, description: Description, keys: Keys, vectors: Vectors) -> tuple[str, bytes]:
@@ -130,35 +119,6 @@ def decode(name: str, content: bytes | pa.Buffer, collection: Collection) -> tup
     _check_collection(header, collection)
     vectors = np.frombuffer(data, "<f4", header.rows * collection.width, header.start)
     return _keys(data, header.keys_start, header.rows), vectors.reshape(header.rows, collection.width)
-
-
-def read_each(
-    location: Location, folder: str, entries: Sequence[Entry], read: Callable[[Reader, int], Result]
-) -> tuple[list[tuple[Entry, Result]], dict[str, str]]:
-    """Apply `read`, which takes an open file and its size, to the segments of a folder, several at a time.
-
-    Returns:
-        The entries with their results, in order, and the reasons by name for the segments that cannot be used. A
-        segment that was deleted meanwhile is in neither.
-    """
-
-    def read_one(entry: Entry) -> tuple[Entry, Result] | str | None:
-        try:
-            with location.open(folder, entry.name) as file:
-                return entry, read(file, entry.size)
-        except FileNotFoundError:
-            return None
-        except (DamagedError, OSError) as error:
-            return error_text(error)
-
-    results: list[tuple[Entry, Result]] = []
-    reasons = {}
-    for entry, result in zip(entries, ordered_map(read_one, entries, READERS, ahead=8 * READERS), strict=True):
-        if isinstance(result, str):
-            reasons[entry.name] = result
-        elif result is not None:
-            results.append(result)
-    return results, reasons
 
 
 def _name(content: bytes | pa.Buffer) -> str:

@@ -8,7 +8,8 @@ from tasks.common import console
 from tasks.features.store import MARKERS, Store
 from tasks.features.store.collection import Collection, Description
 from tasks.features.store.location import TEMPORARY, Entry
-from tasks.features.store.segment import is_segment, read_each, read_header
+from tasks.features.store.scan import is_segment, list_segments, read_segments
+from tasks.features.store.segment import read_header
 
 FOLDER = re.compile(r"[0-9a-f]{64}")
 ABANDONED = timedelta(days=1)
@@ -91,17 +92,16 @@ def _collection_folders(store: Store) -> list[str]:
 
 def _usage_of(store: Store, folder: str) -> Usage | None:
     """Return how much one collection's folder holds; None if no segment in it can be used."""
-    segments = [entry for entry in _entries(store, folder) if is_segment(entry)]
-    results, reasons = read_each(store.location, folder, segments, read_header)
-    usable = [(entry, header) for entry, header in results if header.collection.id == folder]
-    misplaced = {entry.name for entry, _ in results} - {entry.name for entry, _ in usable}
-    store.location.report_ignored(folder, reasons | dict.fromkeys(misplaced, "it belongs to another collection"))
+    headers, reasons = read_segments(store.location, folder, list_segments(store.location, folder), read_header)
+    usable = {segment: header for segment, header in headers.items() if header.collection.id == folder}
+    misplaced = {segment.name: "it belongs to another collection" for segment in headers if segment not in usable}
+    store.location.report_ignored(folder, reasons | misplaced)
     if not usable:
         return None
-    newest, header = max(usable, key=lambda segment: (segment[0].modified_ns, segment[0].name))
-    entries = sum(header.rows for _, header in usable)
-    size = sum(entry.size for entry, _ in usable)
-    return Usage(header.collection, header.description, entries, len(usable), size, newest.modified)
+    newest = max(usable, key=lambda segment: (segment.modified_ns, segment.name))
+    rows = sum(header.rows for header in usable.values())
+    size = sum(segment.size for segment in usable)
+    return Usage(usable[newest].collection, usable[newest].description, rows, len(usable), size, newest.modified)
 
 
 def _cells(row: Usage) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ class Gate:
         while True:
             for process in psutil.process_iter():
                 if process.pid != os.getpid() and self._reads(process.pid):
-                    return process.pid
+                    return int(process.pid)
 
     def open(self) -> None:
         """Let everybody read the image from now on; a process that waits goes on waiting."""

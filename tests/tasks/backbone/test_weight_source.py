@@ -1,27 +1,29 @@
+"""Weights of a base: the starter, ImageNet's, a file, a URL, or none."""
+
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.backbone.registry import architecture, architectures
-from tasks.backbone.weight_source import STARTER, Source, find, given
+from tasks.backbone.registry import find_architecture, load_architectures
+from tasks.backbone.weight_source import STARTER, WeightSource, find_explicit_weights, find_weights
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 
-INSTEAD = "Set backbone.weights to imagenet, none, a URL or a file."
+REMEDY = "Set backbone.weights to imagenet, none, a URL or a file."
 CONTENT = b"\x89HDF\r\n\x1a\n and more"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
-def found(settings: Params, name: str, **changed: Any) -> Source:
-    return find(architecture(name), settings.backbone.model_copy(update=changed))
+def find(settings: Params, name: str, **changes: Any) -> WeightSource:
+    return find_weights(find_architecture(name), settings.backbone.model_copy(update=changes))
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make an empty cache that is all there is: nothing may be downloaded."""
+    """Use an empty cache, offline: nothing can be downloaded."""
     monkeypatch.setenv("GRAFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GRAFT_OFFLINE", "1")
     (tmp_path / "cache" / "weights").mkdir(parents=True)
@@ -29,61 +31,62 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "changed", "expected"),
+    ("name", "changes", "expected"),
     [
-        ("MobileNet", {}, Source("starter", STARTER, 64, 0.25)),
-        ("MobileNet", {"alpha": 0.25, "input_size": 96}, Source("starter", STARTER, 96, 0.25)),
-        ("MobileNet", {"weights": "none"}, Source("none", None, 224, 1.0)),
-        ("MobileNet", {"weights": "none", "alpha": 0.3, "input_size": 32}, Source("none", None, 32, 0.3)),
-        ("Xception", {"weights": "none"}, Source("none", None, 299, None)),
+        ("MobileNet", {}, WeightSource("starter", STARTER, 64, 0.25)),
+        ("MobileNet", {"alpha": 0.25, "input_size": 96}, WeightSource("starter", STARTER, 96, 0.25)),
+        ("MobileNet", {"weights": "none"}, WeightSource("none", None, 224, 1.0)),
+        ("MobileNet", {"weights": "none", "alpha": 0.3, "input_size": 32}, WeightSource("none", None, 32, 0.3)),
+        ("Xception", {"weights": "none"}, WeightSource("none", None, 299, None)),
     ],
+    ids=["starter", "starter at another size", "random", "random of another width", "random of another network"],
 )
-def test_weights_come_with_the_size_and_width_they_are_for(
-    settings: Params, name: str, changed: dict[str, Any], expected: Source
+def test_weights_come_with_the_size_and_width_that_they_are_for(
+    settings: Params, name: str, changes: dict[str, Any], expected: WeightSource
 ) -> None:
-    assert found(settings, name, **changed) == expected
+    assert find(settings, name, **changes) == expected
 
 
 @pytest.mark.parametrize("ending", ["h5", "hdf5", "weights.h5"])
-def test_a_file_of_ones_own_is_taken_when_it_has_the_hash_that_params_hold_it_to(
-    settings: Params, tmp_path: Path, ending: str
-) -> None:
+def test_a_file_is_accepted_when_it_has_the_sha256_of_the_params(settings: Params, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"own.{ending}"
     path.write_bytes(CONTENT)
-    assert found(settings, "VGG16", weights=str(path), sha256=SHA256) == Source(path.name, path, 224, None)
+    assert find(settings, "VGG16", weights=str(path), sha256=SHA256) == WeightSource(path.name, path, 224, None)
 
 
-def test_a_file_of_ones_own_that_is_the_published_one_counts_as_imagenets(
+def test_a_copy_of_the_published_file_counts_as_imagenet_weights(
     settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "own.h5"
     path.write_bytes(CONTENT)
-    row = architecture("EfficientNetB0")._replace(hash_no_top={None: MD5})
-    monkeypatch.setitem(architectures(), row.name, row)
-    assert found(settings, "EfficientNetB0", weights=str(path), sha256=SHA256).imagenet
-    assert not found(settings, "EfficientNetB1", weights=str(path), sha256=SHA256).imagenet
+    architecture = find_architecture("EfficientNetB0")._replace(hash_no_top={None: MD5})
+    monkeypatch.setitem(load_architectures(), architecture.name, architecture)
+    assert find(settings, "EfficientNetB0", weights=str(path), sha256=SHA256).imagenet
+    assert not find(settings, "EfficientNetB1", weights=str(path), sha256=SHA256).imagenet
 
 
-def test_imagenet_weights_are_those_of_the_cache_and_held_to_the_hash_in_params(settings: Params, cache: Path) -> None:
+def test_imagenet_weights_come_from_the_cache_and_must_have_the_sha256_of_the_params(
+    settings: Params, cache: Path
+) -> None:
     path = cache / "mobilenet_5_0_160_tf_no_top.h5"
     path.write_bytes(CONTENT)
-    asked = {"weights": "imagenet", "alpha": 0.5, "input_size": 160}
-    expected = Source("imagenet", path, 160, 0.5, imagenet=True)
-    assert found(settings, "MobileNet", **asked) == found(settings, "MobileNet", **asked, sha256=SHA256) == expected
+    options = {"weights": "imagenet", "alpha": 0.5, "input_size": 160}
+    expected = WeightSource("imagenet", path, 160, 0.5, imagenet=True)
+    assert find(settings, "MobileNet", **options) == find(settings, "MobileNet", **options, sha256=SHA256) == expected
     with pytest.raises(GraftError, match="does not have the SHA-256 in backbone.sha256"):
-        found(settings, "MobileNet", **asked, sha256="0" * 64)
+        find(settings, "MobileNet", **options, sha256="0" * 64)
 
 
-def test_a_login_page_in_the_place_of_weights_without_a_hash_is_not_pinned(settings: Params, cache: Path) -> None:
+def test_a_login_page_instead_of_weights_without_a_hash_is_not_pinned(settings: Params, cache: Path) -> None:
     path = cache / "mobilenet_1_0_224_tf_no_top.h5"
     path.write_bytes(b"<!DOCTYPE html> please log in")
     with pytest.raises(GraftError) as caught:
-        found(settings, "MobileNet", weights="imagenet")
+        find(settings, "MobileNet", weights="imagenet")
     assert str(caught.value) == (
         rf"{path.name} begins with b'<!DOCTYP'; expected b'\x89HDF\r\n\x1a\n'. It is another kind of file, such as the "
         f"login page of a network in between. Put the right file there by hand as {path}."
     )
-    assert sorted(place.name for place in cache.iterdir()) == [path.name, f"{path.name}.lock"]
+    assert sorted(entry.name for entry in cache.iterdir()) == [path.name, f"{path.name}.lock"]
 
 
 @pytest.mark.parametrize(
@@ -93,27 +96,28 @@ def test_a_login_page_in_the_place_of_weights_without_a_hash_is_not_pinned(setti
         ("http://127.0.0.1:80/mine.weights.h5", "mine.weights.h5"),
         ("http://localhost/mine.hdf5", "mine.hdf5"),
     ],
+    ids=["https", "loopback address", "localhost"],
 )
 def test_weights_at_a_url_are_kept_in_the_cache_under_their_hash(cache: Path, url: str, name: str) -> None:
-    place = cache / f"{SHA256[:12]}_{name}"
-    place.write_bytes(CONTENT)
-    assert given(url, SHA256) == place
+    path = cache / f"{SHA256[:12]}_{name}"
+    path.write_bytes(CONTENT)
+    assert find_explicit_weights(url, SHA256) == path
 
 
 @pytest.mark.parametrize(
-    ("name", "changed", "told"),
+    ("name", "changes", "message"),
     [
         (
             "ResNet50",
             {},
-            f"the starter weights are for MobileNet with alpha 0.25 without its top; found ResNet50. {INSTEAD}",
+            f"the starter weights are for MobileNet with alpha 0.25 without its top; found ResNet50. {REMEDY}",
         ),
         (
             "MobileNet",
             {"alpha": 0.5},
             (
                 "the starter weights are for MobileNet with alpha 0.25 without its top; "
-                f"found MobileNet with alpha 0.5. {INSTEAD}"
+                f"found MobileNet with alpha 0.5. {REMEDY}"
             ),
         ),
         (
@@ -121,7 +125,7 @@ def test_weights_at_a_url_are_kept_in_the_cache_under_their_hash(cache: Path, ur
             {"include_top": True},
             (
                 "the starter weights are for MobileNet with alpha 0.25 without its top; "
-                f"found MobileNet with alpha 0.25 with it. {INSTEAD}"
+                f"found MobileNet with alpha 0.25 with it. {REMEDY}"
             ),
         ),
         (
@@ -175,13 +179,31 @@ def test_weights_at_a_url_are_kept_in_the_cache_under_their_hash(cache: Path, ur
             "backbone.weights is a URL; set backbone.sha256 to the file's SHA-256, as its publisher states it.",
         ),
     ],
+    ids=[
+        "starter for another network",
+        "starter of another width",
+        "starter with top",
+        "width of a network without one",
+        "width without ImageNet weights",
+        "ImageNet top at another size",
+        "ImageNet top at another size, one file",
+        "too small",
+        "no such file",
+        "misspelt keyword",
+        "folder",
+        "http",
+        "ftp",
+        "file URL",
+        "URL of another format",
+        "URL without a hash",
+    ],
 )
-def test_weights_that_do_not_fit_or_are_not_there_are_told_with_what_to_set(
-    settings: Params, name: str, changed: dict[str, Any], told: str
+def test_weights_that_do_not_fit_or_do_not_exist_are_reported_with_the_remedy(
+    settings: Params, name: str, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(GraftError) as caught:
-        found(settings, name, **changed)
-    assert str(caught.value) == told
+        find(settings, name, **changes)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("ending", ["keras", "pkl", "H5", "npz"])
@@ -189,19 +211,19 @@ def test_a_file_of_another_format_is_refused_unopened(settings: Params, tmp_path
     path = tmp_path / f"own.{ending}"
     path.write_bytes(b"hostile")
     with pytest.raises(GraftError) as caught:
-        found(settings, "VGG16", weights=str(path))
+        find(settings, "VGG16", weights=str(path))
     assert str(caught.value) == f"backbone.weights is '{path}'; expected Keras weights in HDF5 (.h5), no other format."
 
 
-def test_a_file_without_a_hash_is_told_the_hash_to_set_and_a_changed_file_is_refused(
+def test_the_error_for_a_file_without_a_hash_names_the_hash_and_a_changed_file_is_refused(
     settings: Params, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.h5"
     path.write_bytes(CONTENT)
     with pytest.raises(GraftError) as caught:
-        found(settings, "VGG16", weights=str(path))
+        find(settings, "VGG16", weights=str(path))
     assert str(caught.value).endswith(f"Set backbone.sha256 to {SHA256}.")
     path.write_bytes(CONTENT + b"!")
     with pytest.raises(GraftError) as caught:
-        found(settings, "VGG16", weights=str(path), sha256=SHA256)
+        find(settings, "VGG16", weights=str(path), sha256=SHA256)
     assert str(caught.value).startswith(f"backbone.sha256 is {SHA256}, but '{path}' has ")

@@ -21,7 +21,7 @@ from PIL import Image
 from tasks.backbone.stage import prepare_backbone
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
-from tasks.features import runtimes, stage
+from tasks.features import runtimes
 from tasks.features.stage import extract_features
 from tasks.images.decoding import read
 from tasks.onnx.sessions import Session
@@ -251,7 +251,7 @@ def test_a_damaged_segment_is_computed_again(run: Run, rows: list[Accepted]) -> 
 def test_features_that_do_not_fit_on_the_disk_are_refused_beforehand_with_the_figure(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(GraftError, match="features of 16 vectors take 0.0 GB, but .* has 0.0 GB free. Make room"):
         run()
 

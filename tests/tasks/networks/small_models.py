@@ -31,9 +31,11 @@ def dense_model(names: tuple[str, str], widths: tuple[int, int] = (4, 4)) -> ker
     return keras.Sequential([keras.Input((4,)), *layers], name="pair")
 
 
-def application(name: str, **options: Any) -> keras.Model:
-    """Return a network of keras.applications for images of 32 x 32 pixels, without top, with random weights."""
-    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(32, 32, 3), **options)
+def application(name: str, size: int = 32, **options: Any) -> keras.Model:
+    """Return a network of keras.applications for images of `size` pixels, without top, with random weights."""
+    keras.utils.clear_session()  # restarts the numbers in the names of layers
+    keras.utils.set_random_seed(1)
+    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3), **options)
 
 
 small_mobilenet = partial(application, "MobileNet", alpha=0.25)

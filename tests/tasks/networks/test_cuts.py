@@ -5,12 +5,11 @@ import keras
 import numpy as np
 import pytest
 
-from tasks.backbone.construction import build
-from tasks.backbone.registry import architecture, sized
 from tasks.common.errors import GraftError
 from tasks.networks.conversion.keras_to_onnx import convert_base, preprocess, tap_vectors
 from tasks.networks.cuts import Choice, LayerList, find_cuts, list_layers, resolve, truncate
 from tasks.onnx.sessions import Session
+from tests.tasks.networks.small_models import application, small_mobilenet
 
 layers = keras.layers
 
@@ -178,20 +177,19 @@ def test_taps_at_all_cuts_in_one_pass_equal_keras_sub_models(network: Callable[[
     ],
 )
 def test_a_family_s_cuts_are_those_by_removal_and_their_taps_equal_keras_sub_models(name: str, size: int) -> None:
-    row = architecture(name)
-    model = build(row, *sized(row, size, None), seed=1, include_top=False, imagenet=True)
+    model = application(name, size)
     assert find_cuts(model) == cuts_by_removal(model)
     check_taps(model, size)
 
 
 def test_every_layer_of_mobilenet_above_its_input_is_a_cut() -> None:
-    model = build(architecture("MobileNet"), 32, 0.25, seed=0, include_top=False, imagenet=False)
+    model = small_mobilenet()
     assert find_cuts(model) == [layer.name for layer in model.layers[1:]]
 
 
 @pytest.fixture(scope="module")
 def resnet() -> keras.Model:
-    return build(architecture("ResNet50"), 32, None, seed=0, include_top=False, imagenet=False)
+    return application("ResNet50")
 
 
 @pytest.fixture(scope="module")
@@ -248,9 +246,7 @@ def test_a_cut_is_named_by_layer_by_block_or_by_fraction_of_depth(
     ],
 )
 def test_a_block_of_a_family_ends_where_all_of_it_has_come_together(name: str, block: str, cut: str) -> None:
-    row = architecture(name)
-    model = build(row, *sized(row, row.smallest, None), seed=0, include_top=False, imagenet=False)
-    assert resolve(block, list_layers(model, name), "backbone.cut") == cut
+    assert resolve(block, list_layers(application(name, 75), name), "backbone.cut") == cut
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import onnx
@@ -37,10 +39,15 @@ def network(parts: list[keras.layers.Layer]) -> keras.Model:
 
 @pytest.mark.parametrize(
     "parts",
-    [with_grouped_convolution, with_constant_normalization, with_exact_gelu, with_scalar_after_convolution],
+    [
+        pytest.param(with_grouped_convolution, id="a group for each channel"),
+        pytest.param(with_constant_normalization, id="normalization by constants"),
+        pytest.param(with_exact_gelu, id="exact GELU"),
+        pytest.param(with_scalar_after_convolution, id="a scalar added after a convolution"),
+    ],
 )
-def test_what_the_converter_lacks_is_converted_and_equals_keras(parts: object) -> None:
-    model = network(parts())  # type: ignore[operator]
+def test_layers_that_tf2onnx_lacks_are_converted_and_equal_keras(parts: Callable[[], list[keras.layers.Layer]]) -> None:
+    model = network(parts())
     graph = convert_base(model, 16, "tf", "avg")
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     [expected] = tap_vectors(model, preprocess(images, "tf"), "avg")
@@ -48,23 +55,15 @@ def test_what_the_converter_lacks_is_converted_and_equals_keras(parts: object) -
     np.testing.assert_allclose(Session(graph, 1)(images), np.asarray(expected), rtol=0, atol=2e-6 * largest)
 
 
-def test_a_network_that_converts_as_it_is_stays_the_very_same() -> None:
+def test_a_network_that_tf2onnx_can_convert_is_returned_as_it_is() -> None:
     model = network([layers.Conv2D(4, 3), layers.Conv2D(4, 3, groups=2)])
     assert convertible(model) is model
 
 
-def test_replacing_layers_leaves_the_network_and_its_cuts_as_they_were() -> None:
+def test_substitution_leaves_the_original_network_and_its_cuts_unchanged() -> None:
     model = network(with_grouped_convolution())
-    before, weights = cuts.find_cuts(model), model.get_weights()
+    cuts_before, weights_before = cuts.find_cuts(model), model.get_weights()
     convertible(model)
-    assert cuts.find_cuts(model) == before
-    for one, other in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_taps_are_named_with_their_layers_and_widths_in_the_graph() -> None:
-    model = network([layers.Conv2D(4, 3, name="low"), layers.Conv2D(6, 3, name="high")])
-    graph = convert_base(cuts.truncate(model, ["low", "high"]), 16, "tf", "max")
-    assert [entry.key for entry in graph.metadata_props] == ["taps"]
-    assert [output.name for output in graph.graph.output] == ["features"]
-    onnx.checker.check_model(graph, full_check=True)
+    assert cuts.find_cuts(model) == cuts_before
+    for after, before in zip(model.get_weights(), weights_before, strict=True):
+        np.testing.assert_array_equal(after, before)
