@@ -43,7 +43,7 @@ class Extractor:
         for batch in self.inference.run(workload, self.batch_size, self.threads):
             part = workload.part(slice(start, start + len(batch)))
             usable = np.array([path not in batch.refused for path in part.paths], np.bool_)
-            writer.add(Keys(part.keys.images[usable], part.keys.views[usable]), batch.outputs)
+            writer.add(part.keys.take(usable), batch.outputs)
             start += len(batch)
             yield batch
         writer.flush()
@@ -115,6 +115,6 @@ class _SegmentWriter:
         taps = [np.concatenate(vectors).astype(np.float32, copy=False) for vectors in zip(*self._outputs, strict=True)]
         self._keys, self._outputs, self._rows = [], [], 0
         for mask, collections in self._recipe.by_collections(keys):
-            selected = Keys(keys.images[mask], keys.views[mask])
+            selected = keys.take(mask)
             for collection, description, vectors in zip(collections, self._recipe.descriptions(), taps, strict=True):
                 self._store.write(collection, description, selected, vectors[mask])

@@ -37,7 +37,7 @@ class Request:
 
     def keys_at(self, positions: Positions) -> Keys:
         """Return the keys of the vectors at these positions."""
-        return Keys(self.keys.images[positions], self.keys.views[positions])
+        return self.keys.take(positions)
 
     def in_split(self, split: str) -> npt.NDArray[np.bool_]:
         """Tell which vectors are of images of that split, bool [n]."""
@@ -81,7 +81,7 @@ class Workload(Sequence[Item]):
 
     def part(self, selected: slice) -> "Workload":
         """Return some of the vectors as a workload of their own."""
-        return Workload(self.paths[selected], Keys(self.keys.images[selected], self.keys.views[selected]))
+        return Workload(self.paths[selected], self.keys.take(selected))
 
 
 def read_request(accepted_images: Path, views: int) -> Request:

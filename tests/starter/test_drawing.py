@@ -70,7 +70,7 @@ def test_a_warp_with_empty_ranges_only_centres_the_canvas() -> None:
     ("amount", "ink"),
     [
         pytest.param(0, 100, id="unchanged"),
-        pytest.param(1, 144, id="dilated"),
+        pytest.param(1, 140, id="dilated-but-for-the-corners"),
         pytest.param(-1, 64, id="eroded"),
         pytest.param(-4, 100, id="an-erosion-that-would-leave-too-little"),
     ],

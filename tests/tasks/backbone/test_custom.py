@@ -1,6 +1,7 @@
 """Networks of the user's own, built by functions in the folder `backbones`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,23 @@ number = 5
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Work in a repository whose folder `backbones` holds one module, and one that cannot be imported."""
     (tmp_path / "backbones").mkdir()
     (tmp_path / "backbones" / "__init__.py").touch()
     (tmp_path / "backbones" / "mine.py").write_text(MODULE)
     (tmp_path / "backbones" / "broken.py").write_text("import no_such_library\n")
-    for name in [name for name in sys.modules if name.split(".")[0] == "backbones"]:
-        monkeypatch.delitem(sys.modules, name)
+    forget_backbones()
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    forget_backbones()
+
+
+def forget_backbones() -> None:
+    """Let the next import of the package `backbones` search for it again."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "backbones"]:
+        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("repository")

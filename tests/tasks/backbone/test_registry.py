@@ -65,7 +65,7 @@ def test_every_architecture_is_complete(architecture: Architecture) -> None:
     for digest in (*architecture.hash.values(), *architecture.hash_no_top.values()):
         assert re.fullmatch("[0-9a-f]{32}|[0-9a-f]{64}", digest)
     if architecture.hash:
-        assert set(architecture.hash) == set(architecture.hash_no_top) == (set(architecture.alphas) or {None})
+        assert set(architecture.hash) == set(architecture.hash_no_top) == set(architecture.alphas or [None])
 
 
 def test_no_two_files_share_a_hash() -> None:

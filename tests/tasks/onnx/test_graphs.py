@@ -24,7 +24,8 @@ def resize_with_pillow(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[
 
 def resize(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[Any]:
     """Resize with the graph and return signed integers."""
-    return Session(graphs.resize_graph(size), threads=1)(pixels[None])[0].astype(int)
+    resized = Session(graphs.resize_graph(size), threads=1)(pixels[None])
+    return np.asarray(resized[0], int)
 
 
 @given(SIDE, SIDE, st.sampled_from([90, 96, 224]))
@@ -61,7 +62,8 @@ def test_each_image_of_a_batch_is_resized_as_if_it_were_alone() -> None:
     session = Session(graphs.resize_graph(16), threads=1)
     batch = np.stack([noise(seed, 30, 11) for seed in range(4)])
     resized = session(batch)
-    assert (resized.shape, resized.dtype) == ((4, 16, 16, 3), np.uint8)
+    assert resized.shape == (4, 16, 16, 3)
+    assert resized.dtype == np.uint8
     np.testing.assert_array_equal(resized, np.concatenate([session(image[None]) for image in batch]))
 
 

@@ -17,7 +17,8 @@ Vectors = npt.NDArray[np.float32]
 @pytest.fixture(scope="module")
 def base(backbone: Path) -> bytes:
     """Return the starter base from the resized image on, as extraction runs it."""
-    return graphs.extract(onnx.load(backbone / "backbone.onnx"), "resized", "features").SerializeToString()
+    base = graphs.extract(onnx.load(backbone / "backbone.onnx"), "resized", "features")
+    return bytes(base.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,8 @@ def expected(base: bytes) -> Vectors:
 
 
 def test_different_images_have_different_vectors(expected: Vectors) -> None:
-    assert (expected.shape, expected.dtype) == ((11, 256), np.float32)
+    assert expected.shape == (11, 256)
+    assert expected.dtype == np.float32
     assert len(np.unique(expected, axis=0)) == 11
 
 

@@ -37,7 +37,8 @@ def test_features_are_the_taps_vectors_of_keras_side_by_side(two_taps: keras.Mod
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     expected = np.concatenate(keras_forward(two_taps, 16, mode, "avg")(images), axis=1)
     features = Session(convert_base(two_taps, 16, mode, "avg"), 1)(images)
-    assert (features.shape, features.dtype) == ((3, 10), np.float32)
+    assert features.shape == (3, 10)
+    assert features.dtype == np.float32
     assert np.abs(features - expected).max() <= 1e-5 * np.abs(expected).max()
 
 

@@ -24,7 +24,7 @@ CONSTANTS = {
 
 def model(nodes: Nodes) -> onnx.ModelProto:
     """Return a model of these nodes from `pixels`, uint8 [N, 5, 5, 3], to `y`, and of a cast of them, `x`."""
-    constants = [numpy_helper.from_array(values, name) for name, values in CONSTANTS.items()]
+    constants = [numpy_helper.from_array(np.asarray(values), name) for name, values in CONSTANTS.items()]
     source = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", 5, 5, 3])
     result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * 4)
     cast = helper.make_node("Cast", ["pixels"], ["x"], to=TensorProto.FLOAT)

@@ -2,7 +2,6 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-import onnx
 import pytest
 
 from tasks.networks import cuts
