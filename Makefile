@@ -1,4 +1,4 @@
-# make train: from a bare clone to a tested classifier. Needs Python 3.11-3.13 and make.
+# `make train` turns a fresh clone into a tested classifier. It needs Python 3.11 to 3.13 and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,11 +22,12 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-# Two files of tests at a time.
+# Two processes run the tests, each a whole file at a time, so that the tests of a file share their fixtures.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# With every architecture of keras.applications; about 20 minutes more, and 17 GB of memory at the peak.
+# Adds the tests marked as thorough, with every network of keras.applications: about 20 minutes more, and a peak of
+# 17 GB of memory.
 test-all: test
 	$(BIN)/python -m pytest -m thorough
 
@@ -36,15 +37,18 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Renews requirements.lock from pyproject.toml.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev --all-extras pyproject.toml -o requirements.lock
 
-# About three quarters of an hour; run nothing beside it. Renews benchmarks/RESULTS.md and the table of docs/backbones.md.
+# Renews benchmarks/RESULTS.md and the table in docs/backbones.md. This takes about 45 minutes; other programs that run
+# meanwhile distort the figures.
 bench: setup
 	$(BIN)/python -m benchmarks.chain
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.backbones
 
+# Makes the bundled starter weights again, which takes about an hour (docs/starter.md).
 starter: setup
 	$(BIN)/python -m starter

@@ -31,8 +31,9 @@ def train() -> list[Outcome]:
                 idle = stage.name not in stale and renewed.isdisjoint(stage.upstream)
                 if idle and stage.is_data:
                     continue
-                outcomes.append(bring_up_to_date(root, stage.name, idle=idle))
-                if outcomes[-1].how != "up to date":
+                outcome = bring_up_to_date(root, stage.name, idle=idle).result()
+                outcomes.append(outcome)
+                if outcome.how != "up to date":
                     renewed.add(stage.name)
         except Exception:
             _publish(root, outcomes)

@@ -43,7 +43,7 @@ def all_generators() -> tuple[ClassGenerator, ...]:
 
 
 def class_names(generators: tuple[ClassGenerator, ...]) -> tuple[str, ...]:
-    """Return the name of every class as 'generator: class', in label order."""
+    """Return the name of every class as 'generator: class', in the order of the class indexes."""
     return tuple(f"{generator.name}: {name}" for generator in generators for name in generator.classes)
 
 

@@ -6,14 +6,12 @@ from them.
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import onnx
 import tensorflow as tf
 
@@ -26,7 +24,7 @@ from tasks.images.inference import Inference, Item, all_used
 from tasks.networks import cuts, saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head, preprocess
 from tasks.onnx import graphs
-from tasks.onnx.sessions import Session
+from tasks.onnx.sessions import Array, Session
 from tasks.tables import accepted, reference
 from tasks.tables.accepted import Accepted
 
@@ -86,7 +84,7 @@ def finetune(images: Path, accepted_images: Path, backbone: Path, head: Path, ou
         shutil.copyfile(head / "history.csv", folder / "head_history.csv")
 
 
-def _forward(lower: keras.Model, mode: str) -> Any:
+def _forward(lower: keras.Model, mode: str) -> Callable[[Array], list[Array]]:
     """Return the function from resized pixels, uint8 [n, S, S, 3], to one output, the activations at the cut."""
     forward = tf.function(lambda pixels: lower(preprocess(pixels, mode), training=False))
     return lambda batch: [np.asarray(forward(tf.constant(batch)))]
@@ -94,7 +92,7 @@ def _forward(lower: keras.Model, mode: str) -> Any:
 
 def _write_activations(
     inference: Inference, rows: Sequence[Accepted], shape: tuple[int, ...], batch_size: int, file: Path
-) -> npt.NDArray[Any]:
+) -> Array:
     """Return the activations at the cut, float32 [N, *shape], in `file` and not in memory."""
     size = (len(rows), *shape)
     say(f"finetuning: {np.prod(size) * 4 / 1e6:,.0f} MB of activations at the cut, kept on disk while training")

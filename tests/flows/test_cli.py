@@ -1,80 +1,148 @@
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner, Result
 
+from flows import cli, dvc, server
 from flows import workspace as workspaces
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "flows.cli", "train"]
+NEXT_STEPS = "next: commit this run            git add dvc.lock params.yaml && git commit\n"
 
 
-def graft(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from flows.cli import app; app()", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+@pytest.fixture(autouse=True)
+def handler_of_sigterm() -> Iterator[None]:
+    """Restore the signal handler, which `graft train` replaces in this process."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return an environment in which no Prefect server is configured."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    home = str(tmp_path_factory.mktemp("prefect"))
+    return others | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PREFECT_HOME": home}
+
+
+def graft_train(*arguments: str) -> Result:
+    """Run `graft train` in this process, where it must end before it needs Prefect."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "connect", lambda _: pytest.fail("Prefect must not be started"))
+        return CliRunner().invoke(cli.app, ["train", *arguments])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--set", "head.epoch=3"], "there is no key 'head.epoch'. Did you mean 'epochs'?"),
-        (["--set", "head.epochs=0"], "'head.epochs' is 0; expected greater than or equal to 1."),
-        (["--set", "epochs=3"], "--set expects section.key=value; found 'epochs=3'."),
-        (["--set", "head.epochs"], "--set expects section.key=value; found 'head.epochs'."),
-        (["--data", "nowhere"], "--data nowhere is not a folder."),
+        pytest.param(
+            ["--set", "head.epoch=3"], "there is no key 'head.epoch'. Did you mean 'epochs'?", id="unknown key"
+        ),
+        pytest.param(
+            ["--set", "head.epochs=0"], "'head.epochs' is 0; expected greater than or equal to 1.", id="out of range"
+        ),
+        pytest.param(
+            ["--set", "epochs=3"], "--set expects section.key=value; found 'epochs=3'.", id="without a section"
+        ),
+        pytest.param(
+            ["--set", "head.epochs"], "--set expects section.key=value; found 'head.epochs'.", id="without a value"
+        ),
+        pytest.param(["--data", "nowhere"], "--data nowhere is not a folder.", id="missing folder"),
     ],
 )
 def test_a_wrong_argument_ends_in_one_line_and_leaves_params_as_they_were(
-    workspace: Path, arguments: list[str], told: str
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     before = (workspace / "params.yaml").read_bytes()
-    done = graft("train", *arguments, cwd=workspace)
-    assert done.returncode == 1
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
+    monkeypatch.chdir(workspace)
+    result = graft_train(*arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
     assert (workspace / "params.yaml").read_bytes() == before
 
 
-def test_options_change_their_keys_keep_the_comments_and_the_run_ends_in_a_summary(workspace: Path) -> None:
-    (workspace / "photos").mkdir()
-    before = (workspace / "params.yaml").read_text().splitlines()
-    done = graft("train", "--data", "photos", "--backbone", "VGG16", "--set", "head.epochs=9", cwd=workspace)
-    assert done.returncode == 0, done.stderr
-    assert "backbone.weights: imagenet (the starter weights are for MobileNet, not VGG16)" in done.stdout
-    assert "evaluation: ran" in done.stdout
-    assert "artifacts/export/model.onnx" in done.stdout
-    after = (workspace / "params.yaml").read_text().splitlines()
+def test_options_change_their_keys_and_keep_the_comments(
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (trained_workspace / "params.yaml").read_text().splitlines()
+    monkeypatch.chdir(trained_workspace)
+    result = graft_train("--data", "photos", "--backbone", "VGG16", "--set", "head.epochs=9")
+    assert result.exit_code == 0, result.output
+    assert "backbone.weights: imagenet (the starter weights are for MobileNet, not VGG16)" in result.stdout
+    after = (trained_workspace / "params.yaml").read_text().splitlines()
     changed = [new.split("#")[0].split() for old, new in zip(before, after, strict=True) if old != new]
     assert changed == [["source:", "photos"], ["name:", "VGG16"], ["weights:", "imagenet"], ["epochs:", "9"]]
     assert [line.partition("#")[2] for line in before] == [line.partition("#")[2] for line in after]
 
 
-def test_outside_a_repository_the_missing_part_is_named_with_its_command(tmp_path: Path) -> None:
-    done = graft("train", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "expected a dvc.yaml" in done.stderr
+def test_with_nothing_stale_the_command_says_so_and_ends_in_the_summary_without_prefect(
+    trained_workspace: Path, environment: dict[str, str]
+) -> None:
+    script = "import sys; from flows.cli import app; app(standalone_mode=False); assert 'prefect' not in sys.modules"
+    command = [sys.executable, "-c", script, "train"]
+    completed = subprocess.run(
+        command, cwd=trained_workspace, env=environment, capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.startswith("nothing to do: params, data and outputs are up to date\n")
+    assert "model              artifacts/export/model.onnx\n" in completed.stdout
+    assert NEXT_STEPS in completed.stdout
+    assert not (trained_workspace / "calls.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "side", "noticed"),
+    [("starter", 640, True), ("starter", 64, False), ("imagenet", 640, False)],
+    ids=["starter on photographs", "starter on small images", "ImageNet on photographs"],
+)
+def test_the_summary_advises_imagenet_weights_for_images_much_larger_than_the_starters(
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch, weights: str, side: int, *, noticed: bool
+) -> None:
+    (trained_workspace / "artifacts" / "validation").mkdir(parents=True)
+    summary = {"images": 12, "median_side": side}
+    (trained_workspace / "artifacts" / "validation" / "summary.json").write_text(json.dumps(summary))
+    monkeypatch.chdir(trained_workspace)
+    result = graft_train("--set", f"backbone.weights={weights}")
+    assert result.exit_code == 0, result.output
+    notice = "have never seen a photograph. `graft train --set backbone.weights=imagenet` downloads"
+    assert (notice in result.stdout) is noticed
+
+
+def test_outside_a_repository_the_missing_part_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = graft_train()
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "expected a dvc.yaml" in result.stderr
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     no_git = "is not in a git repository: expected .git, found none. Run `git init`."
-    assert no_git in graft("train", cwd=tmp_path).stderr
+    assert no_git in graft_train().stderr
     (tmp_path / ".git").mkdir()
     no_dvc = "is not in a DVC repository: expected .dvc, found none. Run `dvc init`."
-    assert no_dvc in graft("train", cwd=tmp_path).stderr
+    assert no_dvc in graft_train().stderr
 
 
-def test_a_second_run_says_that_it_waits_and_goes_on_when_the_first_has_ended(workspace: Path) -> None:
-    command = [sys.executable, "-c", "from flows.cli import app; app()", "train"]
-    with workspaces.alone(workspace, on_wait=pytest.fail):
+def test_a_second_run_says_that_it_waits_and_goes_on_when_the_first_has_ended(
+    trained_workspace: Path, environment: dict[str, str], prefect_server: str
+) -> None:
+    (trained_workspace / "photos" / "2.txt").write_text("2")
+    with workspaces.lock(trained_workspace, on_wait=pytest.fail):
         second = subprocess.Popen(
-            command,
-            cwd=workspace,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            COMMAND,
+            cwd=trained_workspace,
+            env=environment | {"PREFECT_API_URL": prefect_server},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -82,65 +150,86 @@ def test_a_second_run_says_that_it_waits_and_goes_on_when_the_first_has_ended(wo
         assert second.stdout is not None
         waiting = next(line for line in second.stdout if "another graft run" in line)
         assert waiting.strip() == f"another graft run (pid {os.getpid()}) is working here; waiting for it"
-        assert not (workspace / "calls.txt").exists()
-    assert "evaluation: ran" in second.stdout.read()
+        assert not (trained_workspace / "calls.txt").exists()
+    output = second.stdout.read()
+    assert "photos.dvc: ran" in output
+    assert "features: up to date 0.0 s" in output
+    assert "evaluation: ran" in output
+    assert NEXT_STEPS in output
     assert second.wait(60) == 0
 
 
-def test_a_server_that_does_not_answer_is_named_in_one_line(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_server_that_does_not_answer_is_named_in_one_line(
+    workspace: Path, environment: dict[str, str]
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/api"
-    monkeypatch.setenv("PREFECT_API_URL", address)
-    done = graft("train", cwd=workspace)
-    assert done.returncode == 1
-    assert done.stderr == (
+        # The port stays reserved, but nothing listens.
+        completed = subprocess.run(
+            COMMAND,
+            cwd=workspace,
+            env=environment | {"PREFECT_API_URL": address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert completed.returncode == 1
+    assert completed.stderr == (
         f"error: the Prefect server {address} does not answer. Start it with `prefect server start`, or unset "
         "PREFECT_API_URL to run with a temporary one.\n"
     )
 
 
+def test_a_temporary_server_that_is_not_ready_in_time_ends_in_one_line_with_the_remedies(
+    workspace: Path, environment: dict[str, str]
+) -> None:
+    seconds = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "0"}
+    completed = subprocess.run(
+        COMMAND, cwd=workspace, env=environment | seconds, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 1
+    assert "waiting for Prefect's temporary server" in completed.stdout
+    assert completed.stderr == (
+        "error: Prefect's temporary server did not answer within 0 s. Run the stages without Prefect with `dvc repro`, "
+        "or start a server with `prefect server start` and set PREFECT_API_URL.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("number", "to_group", "code"),
-    [(signal.SIGINT, True, 130), (signal.SIGINT, False, 130), (signal.SIGTERM, False, 143)],
-    ids=["Ctrl-C in a terminal", "SIGINT", "SIGTERM"],
+    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -9)],
+    ids=["Ctrl-C in a terminal", "SIGTERM", "SIGKILL"],
 )
-def test_a_signalled_command_ends_at_once_with_its_stage_and_its_prefect_server(
-    workspace: Path, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals, *, to_group: bool, code: int
+def test_a_run_that_a_signal_ends_leaves_no_prefect_server_behind(
+    workspace: Path, environment: dict[str, str], number: signal.Signals, *, to_group: bool, code: int
 ) -> None:
-    (workspace / "stage.py").write_text(
-        "import time\nprint('sample: asleep', flush=True)\nopen('asleep', 'w').close()\ntime.sleep(600)\n"
-    )
-    # A server of the command's own: that of the test session is not its to end.
-    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"} | {
-        "PYTHONPATH": str(ROOT),
-        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    }
-    command = [sys.executable, "-c", "from flows.cli import app; app()", "train"]
+    script = (workspace / "stage.py").read_text()
+    marker = workspace / "asleep"
+    os.mkfifo(marker)
+    (workspace / "stage.py").write_text(f"import time\nopen({str(marker)!r}, 'w').close()\ntime.sleep(600)\n")
     run = subprocess.Popen(
-        command,
+        COMMAND,
         cwd=workspace,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    children: list[psutil.Process] = []
     try:
-        wait_for(workspace / "asleep", run)
+        marker.read_bytes()  # returns once the stage has opened and closed the pipe
         children = psutil.Process(run.pid).children(recursive=True)
-        assert any("uvicorn" in one.cmdline() for one in children)
+        servers = [process for process in children if "flows.server" in process.cmdline()]
+        assert len(servers) == 1
         (os.killpg if to_group else os.kill)(run.pid, number)
         assert run.wait(30) == code
-        assert psutil.wait_procs(children, timeout=10)[1] == []
+        # DVC finishes the stage of a run that was killed; the next run waits for it.
+        ended = servers if number == signal.SIGKILL else children
+        assert psutil.wait_procs(ended, timeout=20)[1] == []
     finally:
-        run.kill()
-
-
-def wait_for(path: Path, run: subprocess.Popen[bytes]) -> None:
-    limit = time.monotonic() + 120
-    while not path.exists():
-        assert run.poll() is None
-        assert time.monotonic() < limit
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(0.1)
+        for process in (run, *children):
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                process.kill()
+    (workspace / "stage.py").write_text(script)
+    assert dvc.reproduce(workspace, "images", lambda _line: None).how == "ran"

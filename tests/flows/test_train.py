@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -41,7 +40,7 @@ def stages_and_hows(outcomes: list[Outcome]) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def two_runs(
     prefect_server: str, workspace_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Run]]:
+) -> list[Run]:
     """Run the flow twice in a fresh workspace."""
     del prefect_server
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +53,7 @@ def two_runs(
             runs.append(Run(run_id, stages_and_hows(state.result()), newest_table()))
             # The second run has nothing to do.
             patch.setattr(dvc, "reproduce", lambda *_: pytest.fail("nothing is stale: no stage must be reproduced"))
-        yield runs
+    return runs
 
 
 def test_a_run_brings_every_stage_up_to_date_and_the_next_starts_none(two_runs: list[Run]) -> None:

@@ -12,17 +12,30 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-STAGES = {
+TINY = {
+    "hidden: [128]": "hidden: [16]",
+    "epochs: 60": "epochs: 12",
+    "epochs: 20": "epochs: 2",
+    "parity_images: 64": "parity_images: 4",
+}
+COMMON = {
     "dataset": "--images photos --out dataset/manifest.parquet",
     "validation": "--manifest dataset/manifest.parquet --out validation",
     "backbone": "--out backbone",
     "features": (
-        "--images photos --accepted validation/accepted.parquet --backbone backbone/backbone.onnx --out f.parquet"
+        "--images photos --accepted validation/accepted.parquet --backbone backbone/backbone.onnx "
+        "--out features/features.parquet"
     ),
-    "head": "--features f.parquet --out head",
-    "finetuning": "--images photos --accepted validation/accepted.parquet --backbone backbone --head head --out tuned",
-    "export": "--images photos --backbone backbone --tuned tuned --out model.onnx",
-    "evaluation": "--images photos --accepted validation/accepted.parquet --model model.onnx --out evaluation",
+    "head": "--features features/features.parquet --out head",
+}
+REMAINING = {
+    "finetuning": (
+        "--images photos --accepted validation/accepted.parquet --backbone backbone --head head --out {out}/tuned"
+    ),
+    "export": "--images photos --backbone backbone --tuned {out}/tuned --out {out}/model.onnx",
+    "evaluation": (
+        "--images photos --accepted validation/accepted.parquet --model {out}/model.onnx --out {out}/evaluation"
+    ),
 }
 
 
@@ -32,56 +45,79 @@ def run(stage: str, folder: Path, arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, check=False)
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def run_all(stages: dict[str, str], folder: Path, suffix: str = "") -> None:
+    for stage, arguments in stages.items():
+        done = run(stage, folder, arguments + suffix)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write photos of two kinds of stripes and a file that is no image, and run the stages up to the head."""
+    folder = tmp_path_factory.mktemp("stages")
     random = np.random.default_rng(0)
     for label in ("across", "down"):
-        (tmp_path / "photos" / label).mkdir(parents=True)
+        (folder / "photos" / label).mkdir(parents=True)
         for number in range(20):
             stripes = 128 + 90 * np.sin(np.arange(32) * random.uniform(0.8, 1.6) + random.uniform(0, 6))
             pixels = np.clip(random.normal(stripes[:, None, None], 10, (32, 32, 3)), 0, 255).astype(np.uint8)
             turned = pixels if label == "across" else pixels.transpose(1, 0, 2)
-            Image.fromarray(turned).save(tmp_path / "photos" / label / f"{number}.png")
-    (tmp_path / "photos" / "down" / "notes.txt").write_text("not an image")
+            Image.fromarray(turned).save(folder / "photos" / label / f"{number}.png")
+    (folder / "photos" / "down" / "notes.txt").write_text("not an image")
+    text = (ROOT / "params.yaml").read_text()
+    for committed, tiny in TINY.items():
+        assert committed in text
+        text = text.replace(committed, tiny)
+    (folder / "params.yaml").write_text(text)
+    run_all(COMMON, folder)
+    return folder
+
+
+def test_a_file_that_is_no_image_is_set_aside_with_its_kind_and_reason(trained: Path) -> None:
+    lines = (trained / "validation" / "quarantine.csv").read_text().splitlines()
+    reason = '"not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"'
+    assert lines == ["path,label,kind,reason", f"down/notes.txt,down,unknown_format,{reason}"]
+
+
+@pytest.mark.parametrize("enabled", ["false", "true"], ids=["frozen", "finetuned"])
+def test_the_exported_file_classifies_every_test_image(trained: Path, enabled: str) -> None:
+    text = (trained / "params.yaml").read_text().replace("enabled: false", f"enabled: {enabled}")
+    (trained / f"{enabled}.yaml").write_text(text)
+    stages = {stage: arguments.format(out=enabled) for stage, arguments in REMAINING.items()}
+    run_all(stages, trained, f" --params {enabled}.yaml")
+    assert json.loads((trained / enabled / "evaluation" / "metrics.json").read_text())["accuracy"] == 1.0
+    assert (trained / enabled / "tuned" / "backbone.onnx").exists() is (enabled == "true")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("tuning", ["false", "true"])
-def test_two_kinds_of_stripes_are_told_apart_with_one_bad_file_set_aside(photos: Path, tuning: str) -> None:
-    params = photos / "params.yaml"
-    params.write_text(params.read_text().replace("enabled: false", f"enabled: {tuning}"))
-    for stage, arguments in STAGES.items():
-        done = run(stage, photos, arguments)
-        assert done.returncode == 0, done.stderr
-    quarantined = (photos / "validation" / "quarantine.csv").read_text().splitlines()
-    reason = '"not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"'
-    assert quarantined == ["path,label,reason", f"down/notes.txt,down,{reason}"]
-    assert json.loads((photos / "evaluation" / "metrics.json").read_text())["accuracy"] == 1.0
-
-
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("missing", "missing is not a folder."),
         ("empty", "empty holds no images."),
         ("single", "single holds one class, 'only'."),
     ],
+    ids=["missing", "empty", "one class"],
 )
-def test_a_folder_that_cannot_be_scanned_ends_in_one_line(photos: Path, source: str, told: str) -> None:
-    (photos / "empty").mkdir()
-    (photos / "single" / "only").mkdir(parents=True)
-    (photos / "single" / "only" / "a.png").touch()
-    done = run("dataset", photos, f"--images {source} --out out.parquet")
+def test_a_folder_that_cannot_be_scanned_ends_in_one_line(folder: Path, source: str, message: str) -> None:
+    (folder / "empty").mkdir()
+    (folder / "single" / "only").mkdir(parents=True)
+    (folder / "single" / "only" / "a.png").touch()
+    done = run("dataset", folder, f"--images {source} --out out.parquet")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"graft dataset: error: {told} Expected one folder a class")
+    assert done.stderr.startswith(f"graft dataset: error: {message} Expected one folder a class")
     assert done.stderr.count("\n") == 1
 
 
-def test_an_unknown_backbone_is_told_with_its_nearest_match(photos: Path) -> None:
-    params = photos / "params.yaml"
+def test_the_nearest_match_of_an_unknown_backbone_is_suggested(folder: Path) -> None:
+    params = folder / "params.yaml"
     params.write_text(params.read_text().replace("name: MobileNet ", "name: MobilNet "))
-    done = run("backbone", photos, "--out backbone")
+    done = run("backbone", folder, "--out backbone")
     assert done.returncode == 1
     assert done.stderr.startswith(
         "graft backbone: error: backbone.name 'MobilNet' is unknown. Did you mean 'MobileNet'?"

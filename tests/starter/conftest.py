@@ -21,7 +21,7 @@ def face() -> Path:
 
 @pytest.fixture(scope="session")
 def generators(face: Path) -> tuple[ClassGenerator, ...]:
-    """Return all the generators in label order, with one font face and 40 of the characters, which take long to invent."""
+    """Return all the generators in class order, with one font face and few invented characters, which take long."""
     return (
         GlyphGenerator((face,)),
         StrokeGenerator(classes=40),

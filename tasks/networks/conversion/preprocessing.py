@@ -107,8 +107,8 @@ def _fold(graph: onnx.GraphProto, node: onnx.NodeProto, channels: _Channels, wei
     graph.initializer.append(numpy_helper.from_array(new_shift[:, None, None], f"{end}/shift"))
     steps = [
         helper.make_node("Cast", [graph.input[0].name], [f"{end}/values"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", [f"{end}/values"], [f"{end}/turned"], perm=TO_CHANNELS_FIRST),
-        helper.make_node("Add", [f"{end}/turned", f"{end}/shift"], [f"{end}/shifted"]),
+        helper.make_node("Transpose", [f"{end}/values"], [f"{end}/transposed"], perm=TO_CHANNELS_FIRST),
+        helper.make_node("Add", [f"{end}/transposed", f"{end}/shift"], [f"{end}/shifted"]),
     ]
     node.input[:2] = [f"{end}/shifted", f"{end}/weights"]
     # ONNX requires nodes in topological order, so the steps go right before the convolution.

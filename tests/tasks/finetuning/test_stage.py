@@ -46,7 +46,7 @@ import sys
 from pathlib import Path
 from tasks.common import params
 from tasks.finetuning.stage import finetune
-section = params.load(Path("params.yaml")).finetuning.model_copy(update={"epochs": 2, "batch_size": 5})
+section = params.load(Path("params.yaml")).finetuning.model_copy(update={"epochs": 2, "batch_size": 6})
 for name in ("first", "second"):
     finetune(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path("head"), Path(name), section)
 """
@@ -74,12 +74,11 @@ def weights(layer: keras.layers.Layer) -> list[bytes]:
     return [np.asarray(weight).tobytes() for weight in layer.get_weights()]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
 @pytest.mark.parametrize("cut", ["conv1", "conv_dw_4_bn", "conv_pw_6_relu", CUT, "conv_pw_13_bn"])
-def test_the_two_parts_together_are_the_base(backbone: Path, cut: str, batch_size: int) -> None:
+def test_the_two_parts_together_are_the_base(backbone: Path, cut: str) -> None:
     base = saving.load(backbone, "base")
     lower, upper = split_base(base, cut)
-    images = preprocess(np.stack([noise(seed, 64, 64) for seed in range(batch_size)]), "tf")
+    images = preprocess(np.stack([noise(seed, 64, 64) for seed in range(3)]), "tf")
     expected = np.asarray(base(images, training=False))
     outputs = np.asarray(upper(lower(images, training=False), training=False))
     assert np.abs(outputs - expected).max() <= 1e-5 * np.abs(expected).max()

@@ -157,34 +157,38 @@ def test_taps_at_all_cuts_in_one_pass_equal_keras_sub_models(network: Callable[[
     check_taps(model, model.input_shape[1])
 
 
+@pytest.fixture(scope="module")
+def mobilenet() -> keras.Model:
+    return small_mobilenet()
+
+
+def test_every_layer_of_mobilenet_above_its_input_is_a_cut(mobilenet: keras.Model) -> None:
+    assert find_cuts(mobilenet) == [layer.name for layer in mobilenet.layers[1:]]
+
+
+def test_taps_at_all_layers_of_mobilenet_in_one_pass_equal_keras_sub_models(mobilenet: keras.Model) -> None:
+    check_taps(mobilenet, 32)
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        pytest.param("MobileNet", 32, id="MobileNet"),
-        *(
-            pytest.param(name, size, id=name, marks=pytest.mark.thorough)
-            for name, size in (
-                ("DenseNet121", 32),
-                ("InceptionResNetV2", 75),
-                ("InceptionV3", 75),
-                ("NASNetMobile", 32),
-                ("ResNet50", 32),
-                ("VGG16", 32),
-                ("VGG19", 32),
-                ("Xception", 71),
-            )
-        ),
+        ("DenseNet121", 32),
+        ("InceptionResNetV2", 75),
+        ("InceptionV3", 75),
+        ("MobileNet", 32),
+        ("NASNetMobile", 32),
+        ("ResNet50", 32),
+        ("VGG16", 32),
+        ("VGG19", 32),
+        ("Xception", 71),
     ],
 )
-def test_a_family_s_cuts_are_those_by_removal_and_their_taps_equal_keras_sub_models(name: str, size: int) -> None:
+def test_the_cuts_of_a_family_are_those_by_removal_and_their_taps_equal_keras_sub_models(name: str, size: int) -> None:
     model = application(name, size)
     assert find_cuts(model) == cuts_by_removal(model)
     check_taps(model, size)
-
-
-def test_every_layer_of_mobilenet_above_its_input_is_a_cut() -> None:
-    model = small_mobilenet()
-    assert find_cuts(model) == [layer.name for layer in model.layers[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -228,21 +232,17 @@ def test_a_cut_is_named_by_layer_by_block_or_by_fraction_of_depth(
     assert resolve(choice, resnet_layers, "backbone.cut") == cut
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "block", "cut"),
     [
-        pytest.param("MobileNet", "conv_pw_1", "conv_pw_1", id="MobileNet"),
-        pytest.param("VGG16", "block3", "block3_pool", id="VGG16"),
-        *(
-            pytest.param(name, block, cut, id=name, marks=pytest.mark.thorough)
-            for name, block, cut in (
-                ("DenseNet121", "conv2", "conv2_block6_concat"),
-                ("EfficientNetB0", "block4", "block4c_add"),
-                ("InceptionV3", "mixed7", "mixed7"),
-                ("MobileNetV2", "block_5", "block_5_add"),
-                ("Xception", "block13", "add_11"),
-            )
-        ),
+        ("DenseNet121", "conv2", "conv2_block6_concat"),
+        ("EfficientNetB0", "block4", "block4c_add"),
+        ("InceptionV3", "mixed7", "mixed7"),
+        ("MobileNet", "conv_pw_1", "conv_pw_1"),
+        ("MobileNetV2", "block_5", "block_5_add"),
+        ("VGG16", "block3", "block3_pool"),
+        ("Xception", "block13", "add_11"),
     ],
 )
 def test_a_block_of_a_family_ends_where_all_of_it_has_come_together(name: str, block: str, cut: str) -> None:
@@ -256,10 +256,21 @@ def test_a_block_of_a_family_ends_where_all_of_it_has_come_together(name: str, b
         pytest.param("block_5", "block_5_add", id="not block_50"),
         pytest.param("block13", "add_11", id="the layer that joins it has another name"),
         pytest.param("mixed7", "mixed7", id="a layer of that name"),
+        pytest.param("block3", "block3_pool", id="its last layer is a cut"),
     ],
 )
 def test_a_block_is_the_layers_whose_names_begin_with_its_name(block: str, cut: str) -> None:
-    cuts = ["block4a_add", "block4b_add", "block_5_add", "block_50_add", "add_11", "mixed7", "mixed70"]
+    cuts = [
+        "block3_conv1",
+        "block3_pool",
+        "block4a_add",
+        "block4b_add",
+        "block_5_add",
+        "block_50_add",
+        "add_11",
+        "mixed7",
+        "mixed70",
+    ]
     inside = {"block4b_add": ["block4b_se"], "add_11": ["block13_conv"], "mixed70": ["conv2d_70"]}
     names = [name for cut in cuts for name in [*inside.get(cut, []), cut]]
     assert resolve(block, LayerList("network", ["input", *names], cuts), "backbone.cut") == cut

@@ -1,8 +1,10 @@
 """A small base for the tests of graphs, optionally with every name and order in the file changed."""
 
 import random
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,13 +20,13 @@ def small_base(shuffle: random.Random | None = None) -> onnx.ModelProto:
     `shuffle` changes every name and every order in the file.
     """
     values = np.random.default_rng(0)
-    constants = {
+    constants: dict[str, npt.NDArray[Any]] = {
         "axes": np.array([1, 2], np.int64),
         "left": values.normal(size=(3, 4)).astype(np.float32),
         "right": values.normal(size=(3, 4)).astype(np.float32),
         "bias": values.normal(size=4).astype(np.float32),
     }
-    nodes: list[tuple[str, list[str], str, dict[str, int]]] = [
+    nodes: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Cast", ["in"], "cast", {"to": TensorProto.FLOAT}),
         ("ReduceMean", ["cast", "axes"], "mean", {"keepdims": 0, "noop_with_empty_axes": 0}),
         ("MatMul", ["mean", "left"], "a", {}),

@@ -245,8 +245,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_chunk(self.server.content[: len(self.server.content) // 2], ended=False)
 
     def send_chunk(self, body: bytes, *, ended: bool = True) -> None:
-        """Send one chunk, and the end."""
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(body), body) + (b"0\r\n\r\n" if ended else b""))
+        """Send one chunk, unless it is empty, which would mean the end; then send the end."""
+        chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+        self.wfile.write(chunk + (b"0\r\n\r\n" if ended else b""))
 
     def play_gzip(self) -> None:
         """Claim that the content is encoded."""

@@ -33,7 +33,7 @@ class Network:
         self.node("Mul", np.float32(1 / 255))
         self.node("Transpose", perm=[0, 3, 1, 2])
 
-    def node(self, op_type: str, *operands: object, output: str | None = None, **attributes: object) -> str:
+    def node(self, op_type: str, *operands: object, output: str | None = None, **attributes: Any) -> str:
         """Add a node that reads the last result and these operands, which are tensor names or constants."""
         names = []
         for operand in operands:
@@ -54,7 +54,7 @@ class Network:
         bias: bool = True,
         strides: tuple[int, int] = (1, 1),
     ) -> str:
-        """Add a convolution with random weights that keeps height and width, but for its strides."""
+        """Add a convolution with random weights that keeps height and width, apart from its strides."""
         inputs = 1 if depthwise else self.channels
         weights = self.random.normal(0, 1.4 / kernel / inputs**0.5, (channels, inputs, kernel, kernel))
         values = [weights.astype(np.float32)]
@@ -141,7 +141,7 @@ def precisions(model: onnx.ModelProto, layer_type: str) -> list[str]:
     """Return the precisions in which OpenVINO computes the layers of a type, sorted."""
     openvino = pytest.importorskip("openvino")
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(serialize(model)), "CPU")
+    compiled = core.compile_model(core.read_model(serialize(model)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     layers: list[Any] = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
     return sorted(
         layer["runtimePrecision"].astype(str) for layer in layers if layer["layerType"].astype(str) == layer_type

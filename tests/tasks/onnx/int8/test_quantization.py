@@ -14,7 +14,6 @@ from tasks.onnx import graphs
 from tasks.onnx.canonical_form import digest
 from tasks.onnx.int8.fusion import fuse
 from tasks.onnx.int8.quantization import quantize, quantize_backbone, quantize_cached
-from tasks.onnx.sessions import Session
 from tests.tasks.conftest import ROOT
 from tests.tasks.onnx.int8.small_networks import (
     SIZE,
@@ -47,11 +46,24 @@ def quantized_high() -> bytes:
     return serialize(quantize(small_network(), ["high"]))
 
 
-def test_int8_vectors_of_the_starter_are_close_to_float32(backbone: Path) -> None:
-    model = onnx.load(backbone / "backbone.onnx")
+@pytest.fixture(scope="module")
+def starter(backbone: Path) -> onnx.ModelProto:
+    """Return the graph of the starter backbone."""
+    return onnx.load(backbone / "backbone.onnx")
+
+
+@pytest.fixture(scope="module")
+def quantized_starter(starter: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the starter backbone with a quantized base."""
+    return quantize_backbone(starter)
+
+
+def test_int8_vectors_of_the_starter_are_close_to_float32(
+    starter: onnx.ModelProto, quantized_starter: onnx.ModelProto
+) -> None:
     batch = unseen_images(64)
-    (expected,) = compute(model, ["features"], batch, "onnxruntime")
-    (actual,) = compute(quantize(model, ["features"]), ["features"], batch, "openvino")
+    (expected,) = compute(starter, ["features"], batch, "onnxruntime")
+    (actual,) = compute(quantized_starter, ["features"], batch, "openvino")
     similarities = cosines(expected, actual)
     assert similarities.min() >= 0.99
     assert similarities.mean() >= 0.995
@@ -76,21 +88,21 @@ def test_the_vectors_of_a_tap_do_not_depend_on_the_other_taps(quantized: onnx.Mo
     assert digest(quantized, "resized", tap) == digest(alone, "resized", tap)
 
 
-def test_a_quantized_backbone_keeps_its_input_taps_and_metadata(backbone: Path) -> None:
-    model = onnx.load(backbone / "backbone.onnx")
-    quantized = quantize_backbone(model)
-    assert graphs.metadata(quantized) == graphs.metadata(model)
-    assert digest(quantized, "image", "resized") == digest(model, "image", "resized")
-    images = np.random.default_rng(0).integers(0, 256, (4, 20, 30, 3), dtype=np.uint8)
-    expected, actual = (Session(graph, threads=1)(images) for graph in (model, quantized))
-    assert cosines(expected, actual).min() >= 0.98
+def test_a_quantized_backbone_keeps_its_resize_and_metadata(
+    starter: onnx.ModelProto, quantized_starter: onnx.ModelProto
+) -> None:
+    assert graphs.metadata(quantized_starter) == graphs.metadata(starter)
+    assert digest(quantized_starter, "image", "resized") == digest(starter, "image", "resized")
+    assert [output.name for output in quantized_starter.graph.output] == ["features"]
 
 
 def test_openvino_computes_every_convolution_in_8_bits(quantized: onnx.ModelProto) -> None:
-    assert precisions(quantized, "Convolution") == ["u8"] * 5
+    convolutions = precisions(quantized, "Convolution")
+    assert len(convolutions) == 5
+    assert set(convolutions) <= {"i8", "u8"}
 
 
-def test_the_sum_of_two_products_fits_16_bits_and_uses_all_of_them(quantized: onnx.ModelProto) -> None:
+def test_the_sum_of_two_products_fits_16_bits_and_uses_the_whole_range(quantized: onnx.ModelProto) -> None:
     weights = [
         numpy_helper.to_array(tensor).astype(int)
         for tensor in quantized.graph.initializer
@@ -188,10 +200,10 @@ def test_the_cache_tells_graphs_and_taps_apart(
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda _: b"", id="empty"),
         pytest.param(lambda content: content[: len(content) // 2], id="truncated"),
         pytest.param(lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:], id="one bit"),
-        pytest.param(lambda content: serialize(small_network()), id="another model"),
+        pytest.param(lambda _: serialize(small_network()), id="another model"),
     ],
 )
 def test_a_damaged_file_in_the_cache_is_replaced(
