@@ -26,9 +26,7 @@ def home(tmp_path: Path, face: Path) -> Path:
     return tmp_path
 
 
-def test_pretraining_returns_a_base_whose_saved_weights_load(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pretraining_changes_a_base_whose_weights_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), dtype=np.uint8)
     base = pretrain(images, np.arange(16, dtype=np.int32), 16, TrainingSettings(steps=3, batch=4))
     assert "step 3: loss " in capsys.readouterr().err

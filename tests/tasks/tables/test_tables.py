@@ -1,15 +1,14 @@
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.common.errors import GraftError, QuarantineKind
-from tasks.tables import accepted, features, manifest, predictions, quarantine, reference
+from tasks.tables import accepted, manifest, predictions, quarantine, reference
 
 CLASSES = ["dark", 'with "quotes"\nand ä']
 PROBABILITIES = np.random.default_rng(0).random((3, 2), np.float32)
@@ -73,38 +72,11 @@ def test_predictions_carry_the_class_names_in_their_metadata(tmp_path: Path) -> 
     np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), PROBABILITIES)
 
 
-@pytest.fixture
-def features_file(tmp_path: Path) -> Path:
-    """Write the rows of two images, the first with two views, in two blocks."""
-    first = features.Block(
-        ["a", "a"], ["x", "x"], ["train"] * 2, np.array([0, 1], np.uint16), np.eye(2, 4, dtype=np.float32)
-    )
-    second = features.Block(["b"], ["y"], ["val"], np.array([0], np.uint16), np.full((1, 4), 7, np.float32))
-    features.write(tmp_path / "features.parquet", 4, [first, second])
-    return tmp_path / "features.parquet"
-
-
-def test_features_are_read_as_they_were_written(features_file: Path) -> None:
-    table = features.read(features_file)
-    assert table.paths.tolist() == ["a", "a", "b"]
-    assert table.labels.tolist() == ["x", "x", "y"]
-    assert table.splits.tolist() == ["train", "train", "val"]
-    assert table.views.tolist() == [0, 1, 0]
-    assert table.vectors.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [7, 7, 7, 7]]
-
-
-def test_features_larger_than_the_free_memory_are_refused(features_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=95))
-    with pytest.raises(GraftError, match=r"holds 3 vectors of 4 numbers: training needs 0\.0 GB of memory"):
-        features.read(features_file)
-
-
 @pytest.mark.parametrize(
     ("read", "stage"),
-    [(manifest.read, "dataset"), (accepted.read, "validation"), (features.read, "features")],
-    ids=["manifest", "accepted", "features"],
+    [(manifest.read, "dataset"), (accepted.read, "validation")],
+    ids=["manifest", "accepted"],
 )
-def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, read: object, stage: str) -> None:
-    assert callable(read)
+def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, read: Callable[[Path], object], stage: str) -> None:
     with pytest.raises(GraftError, match=f"Run `dvc repro {stage}`"):
         read(tmp_path / "missing.parquet")
