@@ -64,7 +64,7 @@ def _make(arguments: argparse.Namespace) -> None:
         from starter.pretraining import TrainingSettings, pretrain, set_up
 
     set_up(arguments.seed, arguments.threads)
-    settings = TrainingSettings(arguments.steps, arguments.batch, seed=arguments.seed, threads=arguments.threads)
+    settings = TrainingSettings(arguments.steps, arguments.batch, seed=arguments.seed)
     save_half(pretrain(images, class_indexes, len(class_names(generators)), settings), arguments.out)
     say(f"wrote {arguments.out} ({arguments.out.stat().st_size / 1000:.0f} kB)")
 

@@ -30,13 +30,12 @@ class TrainingSettings:
     clip: float = 1.0
     smoothing: float = 0.05
     seed: int = 0
-    threads: int = 2
 
 
 def set_up(seed: int, threads: int) -> None:
     """Seed everything, fix the thread counts and ask for deterministic kernels; call before TensorFlow has run.
 
-    The bytes of trained weights depend on the thread count, so it is one of the settings.
+    The bytes of trained weights depend on the thread count, so it is an option of the command.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

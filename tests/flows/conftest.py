@@ -1,6 +1,8 @@
 """A real Prefect server of the tests' own."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL
@@ -14,3 +16,10 @@ def prefect_server() -> Iterator[str]:
         address = PREFECT_API_URL.value()
         assert address is not None
         yield address
+
+
+def write_summary_of_validation(root: Path, median_side: int) -> None:
+    """Write the summary that the stage `validation` writes, for images of that size."""
+    path = root / "artifacts" / "validation" / "summary.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"images": 12, "median_side": median_side}))

@@ -38,9 +38,7 @@ def stages_and_hows(outcomes: list[Outcome]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def two_runs(
-    prefect_server: str, workspace_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[Run]:
+def two_runs(prefect_server: str, workspace_template: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """Run the flow twice in a fresh workspace."""
     del prefect_server
     with pytest.MonkeyPatch.context() as patch:
