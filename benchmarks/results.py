@@ -9,7 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-HEADING = "# Results\n\nRenewed by `make bench`, on a quiet machine; read ratios first.\n\n"
+HEADING = """# Results
+
+`make bench` renews this page; nothing else should run on the machine meanwhile. Compare the ratios rather than the
+absolute figures: both sides of a ratio were measured in the same run.
+
+"""
 
 
 def describe_machine(packages: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The data frames that the expectations are about: one of images, one of classes."""
+"""The data frames that the expectations are about: one of images, one of classes; and a summary of the images."""
 
 import html
 
@@ -25,3 +25,9 @@ def class_frame(accepted: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(accepted["label"], accepted["split"]).reindex(columns=["train", "val", "test"], fill_value=0)
     counts = counts.rename_axis(columns=None).assign(images=counts.sum(axis=1)).reset_index()
     return counts.assign(times_smallest=counts["images"] / counts["images"].min())
+
+
+def summarise(accepted: pd.DataFrame) -> dict[str, int | float]:
+    """Return the number of accepted images, and the median of their shorter sides in pixels; 0 without images."""
+    sides = accepted[["width", "height"]].min(axis=1)
+    return {"images": len(accepted), "median_side": float(sides.median()) if len(sides) else 0.0}

@@ -10,7 +10,7 @@ from tasks.common.progress import say
 from tasks.tables import accepted, manifest, quarantine
 from tasks.tables.quarantine import Quarantined
 from tasks.validation.checkpoint import run_checkpoint
-from tasks.validation.frames import class_frame, image_frame
+from tasks.validation.frames import class_frame, image_frame, summarise
 from tasks.validation.quarantine import judge_images
 from tasks.validation.report import print_failures
 from tasks.validation.suite import BLOCKING, class_suite, image_suite
@@ -19,7 +19,7 @@ SHOWN = 5
 
 
 def validate_dataset(manifest_file: Path, out: Path, params: Validation) -> None:
-    """Write results, Data Docs, `accepted.parquet` and `quarantine.csv` into the folder `out`.
+    """Write results, Data Docs, `accepted.parquet`, `quarantine.csv` and `summary.json` into the folder `out`.
 
     Raises:
         GateError: A blocking expectation fails; the report is written all the same.
@@ -40,6 +40,9 @@ def validate_dataset(manifest_file: Path, out: Path, params: Validation) -> None
     with atomic_file(out / "results.json") as temporary:
         rows = [result._asdict() for result in results]
         temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+    with atomic_file(out / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summarise(frame[is_accepted]), indent=1) + "\n", encoding="utf-8")
 
     say(f"validation: {is_accepted.sum():,} images accepted, {len(quarantined):,} set aside (quarantine.csv)")
     for image in quarantined[:SHOWN]:

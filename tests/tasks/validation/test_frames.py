@@ -1,7 +1,7 @@
 import pandas as pd
 
 from tasks.common.errors import QuarantineKind
-from tasks.validation.frames import class_frame, image_frame
+from tasks.validation.frames import class_frame, image_frame, summarise
 
 
 def test_only_images_whose_kind_is_copy_do_not_count_against_the_dataset() -> None:
@@ -26,3 +26,9 @@ def test_a_class_has_its_counts_and_its_ratio_to_the_smallest() -> None:
         {"label": "b", "train": 0, "val": 1, "test": 0, "images": 1, "times_smallest": 1.0},
         {"label": "c", "train": 1, "val": 0, "test": 0, "images": 1, "times_smallest": 1.0},
     ]
+
+
+def test_the_summary_counts_images_and_gives_the_median_of_their_shorter_sides() -> None:
+    accepted = pd.DataFrame({"width": [640, 30, 100], "height": [480, 200, 90]})
+    assert summarise(accepted) == {"images": 3, "median_side": 90.0}
+    assert summarise(accepted.head(0)) == {"images": 0, "median_side": 0.0}
