@@ -11,7 +11,7 @@ from tasks.common.params import Params
 from tasks.tables.manifest import SCHEMA
 from tasks.validation.stage import validate_dataset
 
-REPORT = ["accepted.parquet", "docs", "quarantine.csv", "results.json"]
+REPORT = ["accepted.parquet", "docs", "quarantine.csv", "results.json", "summary.json"]
 SPLITS = ("train", "train", "train", "train", "val", "test")
 
 Rows = list[dict[str, Any]]
