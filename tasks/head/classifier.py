@@ -18,7 +18,7 @@ def build_head(features: npt.NDArray[np.float32], classes: int, hidden: Sequence
     """
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
-    # Where nothing varies at all, nothing is scaled: 1 stands for a spread of 0.
+    # A spread of 0 in all features is replaced by 1, so that nothing is scaled.
     scale = 1 / np.maximum(spread, LEAST_SCALE * spread.max() or 1.0)
     source = values = keras.Input(features.shape[1:], name="features")
     values = keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name="scale")(values)

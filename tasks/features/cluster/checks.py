@@ -22,7 +22,7 @@ PACKAGES = ("common", "images", "onnx", "features")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Requirements:
-    """What a machine must have in common with the one that started the run.
+    """The things that a machine must have in common with the one that started the run.
 
     `images` is the folder of the images; `marker` is the name of a marker that the run has put into the store.
     """

@@ -14,7 +14,7 @@ _loading = threading.Lock()
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Job:
-    """What all shards of a run share; a worker gets it once."""
+    """The part of the work that all shards of a run share; a worker gets it once."""
 
     recipe: Recipe
     requirements: Requirements

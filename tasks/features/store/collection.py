@@ -1,4 +1,4 @@
-"""What identifies a feature vector: its collection, the SHA-256 of its image and the number of its view."""
+"""The identity of a feature vector: its collection, the SHA-256 of its image and the number of its view."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class Collection(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What people are shown of a collection; no part of its identity."""
+    """The names by which people know a collection; they are no part of its identity."""
 
     backbone: str
     tap: str
@@ -59,8 +59,8 @@ class Keys(NamedTuple):
         images, views = self
         shapes_match = images.shape == (*views.shape, DIGEST_BYTES) and views.ndim == 1
         if not (shapes_match and images.dtype == np.uint8 and views.dtype == np.uint16):
-            found = f"{images.dtype} {list(images.shape)} and {views.dtype} {list(views.shape)}"
-            message = f"expected uint8 [n, 32] and uint16 [n], found {found}"
+            actual = f"{images.dtype} {list(images.shape)} and {views.dtype} {list(views.shape)}"
+            message = f"expected uint8 [n, 32] and uint16 [n], found {actual}"
             raise ValueError(message)
 
     def take(self, selected: npt.NDArray[Any] | slice) -> "Keys":

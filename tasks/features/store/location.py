@@ -1,4 +1,4 @@
-"""Where a feature store lies: a local folder, or a bucket that pyarrow knows; each trouble there is one line."""
+"""The location of a feature store: a local folder or a bucket; each fault there becomes an error of one line."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tasks.common.errors import GraftError
 from tasks.common.files import cache_folder
 from tasks.common.progress import say
 
-# Of these pyarrow file systems an object appears whole when its upload ends, or not at all.
+# On these pyarrow file systems an object appears whole when its upload ends, or not at all.
 OBJECT_STORES = {"s3", "gcs", "abfs"}
 TRIES = 3
 LINES = 10
@@ -84,10 +84,10 @@ class Location:
     def exists(self, folder: str, name: str) -> bool:
         """Tell whether there is such a file; raises GraftError."""
         with self._explained("read", "Give read access there"):
-            found = self._files.get_file_info(self._path(folder, name)).is_file
-        if not found:
+            exists = self._files.get_file_info(self._path(folder, name)).is_file
+        if not exists:
             self.check()
-        return found
+        return exists
 
     def open(self, folder: str, name: str) -> pa.NativeFile:
         """Open a file to read from any position; raises OSError, FileNotFoundError if there is no such file."""

@@ -102,8 +102,8 @@ def test_a_class_with_three_groups_of_its_own_holds_all_three_splits(
             labels += [str(name)] * size
     splits = assign_splits([key(number) for number in range(len(labels))], labels, np.array(groups), seed, val, test)
     for name, sizes in enumerate(classes):
-        held = {split for label, split in zip(labels, splits, strict=True) if label == str(name)}
-        assert len(held) == min(3, len(sizes))
+        class_splits = {split for label, split in zip(labels, splits, strict=True) if label == str(name)}
+        assert len(class_splits) == min(3, len(sizes))
 
 
 @given(SEED, st.integers(1, 200), st.sampled_from([(0.15, 0.15), (0.25, 0.1), (0.1, 0.3)]))
