@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 # Two processes run the tests, each a whole file at a time, so that the tests of a file share their fixtures.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Adds the tests marked as thorough, with every network of keras.applications: about 20 minutes more, and a peak of
 # 17 GB of memory.

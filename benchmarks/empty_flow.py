@@ -1,4 +1,4 @@
-"""What Prefect itself costs: a flow that does nothing, on a temporary server."""
+"""A flow that does nothing, on a temporary server: the cost of Prefect itself."""
 
 from prefect import flow
 

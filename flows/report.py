@@ -36,9 +36,9 @@ def starter_notice(root: Path) -> str | None:
     if side < STARTER_LIMIT:
         return None
     return (
-        f"the images are about {side:g} pixels wide, and the starter weights, made for {STARTER_SIDE}, have never seen a "
-        "photograph. `graft train --set backbone.weights=imagenet` downloads weights that have: a few MB to some "
-        "hundred MB, see `graft backbones`."
+        f"the images are about {side:g} pixels wide, but the starter weights are made for {STARTER_SIDE} and have "
+        "never seen a photograph. `graft train --set backbone.weights=imagenet` downloads weights that have: a few MB "
+        "to some hundred MB, see `graft backbones`."
     )
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import IO, cast
 
 from tasks.common.errors import GraftError
 
@@ -56,7 +57,7 @@ def _check(address: str) -> None:
 
 
 def _start(patience: float, on_wait: Callable[[str], None]) -> int:
-    """Start the temporary server, wait until it answers, at most `patience` seconds, and return its port."""
+    """Start the temporary server and return its port once it answers; `patience` is the limit in seconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.server"],
         env=os.environ | SERVER_ENVIRONMENT,
@@ -68,21 +69,22 @@ def _start(patience: float, on_wait: Callable[[str], None]) -> int:
     )
     # Functions registered later run earlier: Prefect sends its last logs and events before the server ends.
     atexit.register(_stop, process)
+    output = cast("IO[bytes]", process.stdout)
     notice = min(SECONDS_TO_NOTICE, patience)
-    if not _readable(process, notice):
-        on_wait(f"waiting for Prefect's temporary server, {patience:g} s at most; is this machine busy?")
-        if not _readable(process, patience - notice):
+    if not _readable(output, notice):
+        on_wait(f"waiting for Prefect's temporary server to answer ({patience:g} s at most)")
+        if not _readable(output, patience - notice):
             message = f"Prefect's temporary server did not answer within {patience:g} s. {REMEDY}"
             raise GraftError(message)
-    line = process.stdout.readline() if process.stdout else b""
+    line = output.readline()
     if not line:
         message = f"Prefect's temporary server ended with exit code {process.wait()} before it answered. {REMEDY}"
         raise GraftError(message)
     return int(line)
 
 
-def _readable(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    return bool(select.select([process.stdout], [], [], seconds)[0])
+def _readable(output: IO[bytes], seconds: float) -> bool:
+    return bool(select.select([output], [], [], seconds)[0])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -117,6 +119,8 @@ def _serve() -> None:
     def end_with_standard_input() -> None:
         while os.read(sys.stdin.fileno(), 1):
             pass
+        if not server.started:
+            os._exit(1)
         server.should_exit = True
         time.sleep(SECONDS_TO_END)
         os._exit(1)

@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
         return sum(tap.width for tap in self.taps)
 
     def descriptions(self) -> list[Description]:
-        """return the description of each tap."""
+        """Return the description of each tap."""
         return [Description(self.backbone, tap.layer) for tap in self.taps]
 
     def by_collections(self, keys: Keys) -> Iterator[tuple[Mask, tuple[Collection, ...]]]:

@@ -41,5 +41,5 @@ def test_imagenet_weights_are_advised_for_images_much_larger_than_those_of_the_s
     write_summary_of_validation(tmp_path, side)
     notice = report.starter_notice(tmp_path)
     assert (notice is not None) is noticed
-    advice = "have never seen a photograph. `graft train --set backbone.weights=imagenet` downloads"
+    advice = "seen a photograph. `graft train --set backbone.weights=imagenet` downloads"
     assert notice is None or advice in notice

@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 def newest_table() -> str:
     artifact = Artifact.get("train")
-    assert artifact is not None
+    assert isinstance(artifact, Artifact)
     return str(artifact.data)
 
 

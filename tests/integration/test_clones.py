@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from flows import pipeline
 from tests.conftest import ROOT, call
-
-STAGES = ["sample", "dataset", "validation", "backbone", "features", "head", "finetuning", "export", "evaluation"]
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
@@ -25,10 +24,14 @@ def graft(*arguments: str, cwd: Path) -> str:
     return call(sys.executable, "-m", "flows.cli", *arguments, cwd=cwd)
 
 
+def stage_names(folder: Path) -> list[str]:
+    return [stage.name for stage in pipeline.read(folder)]
+
+
 def clone(folder: Path) -> Path:
-    """Copy what git tracks, as a repository of its own, so that uncommitted work is tested too."""
-    listed = call("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
-    for name in listed:
+    """Copy the files that git does not ignore into a repository of its own, so that uncommitted work is tested too."""
+    names = call("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    for name in names:
         if (ROOT / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
@@ -46,13 +49,12 @@ def commit(folder: Path, message: str) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train on the digits in a fresh clone through `dvc repro`."""
     folder = clone(tmp_path_factory.mktemp("first"))
-    dvc("repro", cwd=folder)
+    dvc("repro", "-q", cwd=folder)
     return folder
 
 
-def test_after_dvc_repro_graft_train_runs_no_stage(trained: Path) -> None:
-    shown = graft("train", cwd=trained)
-    assert [f"{stage}: up to date 0.0 s" in shown for stage in STAGES] == [True] * len(STAGES)
+def test_after_dvc_repro_graft_train_has_nothing_to_do(trained: Path) -> None:
+    assert graft("train", cwd=trained).startswith("nothing to do: params, data and outputs are up to date\n")
 
 
 def test_the_starter_tells_digits_apart(trained: Path) -> None:
@@ -64,21 +66,20 @@ def test_a_second_clone_trained_by_graft_writes_the_same_lock_file_and_dvc_finds
     trained: Path, tmp_path: Path
 ) -> None:
     second = clone(tmp_path)
-    assert "evaluation: ran" in graft("train", cwd=second)
+    output = graft("train", cwd=second)
+    assert [stage for stage in stage_names(second) if f"{stage}: ran" not in output] == []
     assert (second / "dvc.lock").read_bytes() == (trained / "dvc.lock").read_bytes()
-    assert json.loads(dvc("status", "--json", cwd=second)) == {}
     assert "Running stage" not in dvc("repro", cwd=second)
 
 
 def test_a_head_param_runs_the_head_and_what_follows_and_nothing_before(trained: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(trained, folder, symlinks=True)
-    shown = graft("train", "--set", "head.epochs=2", cwd=folder)
-    ran = [stage for stage in STAGES if f"{stage}: ran" in shown]
+    folder = shutil.copytree(trained, tmp_path / "copy", symlinks=True)
+    output = graft("train", "--set", "head.epochs=2", cwd=folder)
+    ran = [stage for stage in stage_names(folder) if f"{stage}: ran" in output]
     assert ran == ["head", "finetuning", "export", "evaluation"]
 
 
-def test_what_is_pushed_can_be_pulled_into_a_fresh_clone_that_has_nothing_to_run(trained: Path, tmp_path: Path) -> None:
+def test_pushed_outputs_can_be_pulled_into_a_fresh_clone_that_has_nothing_to_run(trained: Path, tmp_path: Path) -> None:
     source, remote, target = tmp_path / "source", tmp_path / "remote", tmp_path / "target"
     shutil.copytree(trained, source, symlinks=True)
     dvc("remote", "add", "-d", "store", str(remote), cwd=source)
@@ -86,7 +87,6 @@ def test_what_is_pushed_can_be_pulled_into_a_fresh_clone_that_has_nothing_to_run
     commit(source, "trained")
     call("git", "clone", "-q", str(source), str(target), cwd=tmp_path)
     dvc("pull", "-q", cwd=target)
-    assert json.loads(dvc("status", "--json", cwd=target)) == {}
     assert "Running stage" not in dvc("repro", cwd=target)
 
 
@@ -94,18 +94,19 @@ def test_the_example_reproduces_the_predictions_with_three_libraries_alone(train
     table = pq.read_table(trained / "artifacts/evaluation/predictions.parquet").to_pylist()[:50]
     paths = [str(trained / "data/digits" / row["path"]) for row in table]
     for name in ("onnxruntime", "numpy", "numpy.libs", "PIL", "pillow.libs", "flatbuffers", "google", "packaging"):
-        place = Path(importlib.metadata.distribution("numpy").locate_file(name).as_posix())
-        if place.exists():
-            (tmp_path / name).symlink_to(place)
-    # -S leaves out site-packages: only the libraries linked above are there to import.
-    done = subprocess.run(
+        package = Path(str(importlib.metadata.distribution("numpy").locate_file(name)))
+        if package.exists():
+            (tmp_path / name).symlink_to(package)
+    # -S leaves out site-packages: only the libraries linked above can be imported.
+    completed = subprocess.run(
         [sys.executable, "-S", str(ROOT / "examples/predict.py"), str(trained / "artifacts/export/model.onnx"), *paths],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["class"] for one in found] == [row["predicted"] for row in table]
+    predictions = [json.loads(line) for line in completed.stdout.splitlines()]
+    assert [prediction["class"] for prediction in predictions] == [row["predicted"] for row in table]
     expected = np.array([row["probabilities"] for row in table], np.float32)
-    np.testing.assert_array_equal(np.array([one["probabilities"] for one in found], np.float32), expected)
+    probabilities = np.array([prediction["probabilities"] for prediction in predictions], np.float32)
+    np.testing.assert_array_equal(probabilities, expected)

@@ -200,10 +200,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_chunk(self.server.content[start:-1] if more == "less" else self.server.content[start:] + b"more")
 
     def play_range(self, template: str) -> None:
-        """Answer a range request with a Content-Range of this template; cut without a range request."""
+        """Answer a range request with a Content-Range of this template; cut where that would be right, or no range."""
         start, size = self.requested_offset(), len(self.server.content)
-        if start:
-            content_range = template.format(first=start, last=size - 1, total=size, past=start + 1, more=size + 1)
+        content_range = template.format(first=start, last=size - 1, total=size, past=start + 1, more=size + 1)
+        if start and content_range != f"bytes {start}-{size - 1}/{size}":
             self.wfile.write(self.send_head_from(start, Content_Range=content_range))
         else:
             self.send_half()

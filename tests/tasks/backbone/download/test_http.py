@@ -101,7 +101,7 @@ def test_after_a_transient_fault_the_right_file_is_in_place(
 
 
 @given(
-    content=st.integers(64, 200_000).map(lambda size: np.random.default_rng(size).bytes(size)),
+    content=st.integers(1, 200_000).map(lambda size: np.random.default_rng(size).bytes(size)),
     faults=st.lists(st.sampled_from(sorted(TRANSIENT_FAULTS.values())), max_size=MAX_ATTEMPTS - 1),
     validator=st.sampled_from(["etag", "modified", "weak", "none"]),
     has_hash=st.booleans(),
