@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -29,7 +30,8 @@ class Run(NamedTuple):
 
 def newest_table() -> str:
     artifact = Artifact.get("train")
-    assert isinstance(artifact, Artifact)
+    assert artifact is not None
+    assert not isinstance(artifact, Coroutine)  # the method returns one only inside an event loop
     return str(artifact.data)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from flows import pipeline
+from flows import params_file, pipeline
 from tests.conftest import ROOT, call
 
 
@@ -74,8 +74,9 @@ def test_a_second_clone_trained_by_graft_writes_the_same_lock_file_and_dvc_finds
 
 def test_a_head_param_runs_the_head_and_what_follows_and_nothing_before(trained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained, tmp_path / "copy", symlinks=True)
-    output = graft("train", "--set", "head.epochs=2", cwd=folder)
-    ran = [stage for stage in stage_names(folder) if f"{stage}: ran" in output]
+    params_file.edit(folder / "params.yaml", [("head.epochs", 2)])
+    output = dvc("repro", cwd=folder)
+    ran = [stage for stage in stage_names(folder) if f"Running stage '{stage}'" in output]
     assert ran == ["head", "finetuning", "export", "evaluation"]
 
 

@@ -125,9 +125,7 @@ def test_the_rows_are_those_of_the_manifest_in_its_order(run: Run, rows: list[Ac
     assert run.aside() == []
 
 
-def test_the_bytes_are_the_same_from_an_empty_a_half_full_and_a_complete_store(
-    run: Run, rows: list[Accepted]
-) -> None:
+def test_the_bytes_are_the_same_from_an_empty_a_half_full_and_a_complete_store(run: Run, rows: list[Accepted]) -> None:
     run("empty")
     shutil.rmtree(run.folder / "store")
     accepted = (run.folder / "accepted.parquet").read_bytes()
