@@ -22,7 +22,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-# Two processes run the tests, each a whole file at a time, so that the tests of a file share their fixtures.
+# Two processes run the tests, each a whole file at a time, so that the tests of a file share their fixtures. The files
+# keep the order of collection, which has the long ones first, so that neither process is idle at the end.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -1,4 +1,4 @@
-"""A small network as a pattern for your own: three convolutions, each halving the picture."""
+"""An example for a network of your own: three convolutions, each of which halves the image."""
 
 import keras
 

@@ -37,7 +37,7 @@ from tasks.onnx import graphs
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]
-# Network, photographs to hold to the ceilings, runs of each side, the least ratio to Keras asked for in each way.
+# Network, photographs for the comparison with the ceilings, runs of each side, least ratio to Keras in each way.
 NETWORKS = {"MobileNet": (3000, 7, (2.0, 2.0, 3.0, 4.0)), "ResNet50": (1500, 3, (1.3, 1.3, 2.5, 3.0))}
 FEW = 1000
 WAYS = (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bf16"), ("openvino", "int8"))
@@ -239,7 +239,7 @@ def main(names: Sequence[str]) -> None:
         if not names or "speeds" in names:
             runs, rows = zip(*speeds(scratch), strict=True)
             speed_columns = (
-                *("network", "runtime", "precision", "images/s", "ratio to Keras", "asked for"),
+                *("network", "runtime", "precision", "images/s", "ratio to Keras", "bound"),
                 *("to Keras without its wait", "decode+resize alone", "forward alone", "of both added"),
             )
             results.renew("Extraction: files to vectors", speed_columns, list(chain.from_iterable(rows)), PACKAGES)

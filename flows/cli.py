@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows import dvc, params_file, report, server, workspace
+from flows import data_folder, dvc, params_file, report, server, workspace
 from flows.dvc import Outcome, StageError
 from flows.live_display import LiveDisplay
 from flows.observer import observer
@@ -64,6 +64,7 @@ def train(
         root = workspace.find(Path.cwd())
         with workspace.lock(root, on_wait=print):
             _edit_params(root, data, backbone, set_ or [])
+            data_folder.check_names(root, params.load(root / "params.yaml").dataset.source)
             stale = dvc.stale(root)
         if not stale:
             print("nothing to do: params, data and outputs are up to date")
@@ -106,9 +107,8 @@ def _edit_params(root: Path, data: Path | None, backbone: str | None, assignment
         if not data.is_dir():
             message = f"--data {data} is not a folder. Expected one folder a class, {data}/CLASS/IMAGE."
             raise GraftError(message)
-        folder = data.resolve()
-        source = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
-        changes.append(("dataset.source", source))
+        data_folder.check_choice(data, root)
+        changes.append(("dataset.source", data_folder.source_of(data.resolve(), root)))
     if backbone is not None:
         changes.append(("backbone.name", backbone))
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":
@@ -141,12 +141,14 @@ def _run_flow(console: Console) -> list[Outcome]:
 def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
     notice = report.starter_notice(root)
+    warnings = [f"warning: {text}" for text in report.warnings(root)]
     lines = [
         "",
-        f"test accuracy      {report.accuracy(root)}",
+        f"test accuracy      {report.result(root)}",
         f"model              {report.MODEL}",
         f"validation report  {report.VALIDATION_REPORT}",
         f"seconds            {seconds:.1f}",
+        *(["", *warnings] if warnings else []),
         *(["", f"note: {notice}"] if notice else []),
         "",
         "next: commit this run            git add dvc.lock params.yaml && git commit",

@@ -1,4 +1,4 @@
-"""DVC's command line: what is stale, how stages depend on each other, and bringing one up to date. No Prefect here."""
+"""DVC's command line: stale stages, the graph of stages, and bringing one up to date. No Prefect here."""
 
 import json
 import os
@@ -21,7 +21,7 @@ NODE = re.compile(r'^"(.+?)"(?: -> "(.+)")?;$', re.MULTILINE)
 
 
 class Outcome(NamedTuple):
-    """How a stage was brought up to date, and how long that took."""
+    """The way in which a stage was brought up to date, and the seconds that it took."""
 
     stage: str
     how: How

@@ -1,4 +1,4 @@
-"""Events of a run, for whoever shows them besides Prefect."""
+"""Observers of the events of a run, such as the live display; Prefect's log does not depend on them."""
 
 from contextvars import ContextVar
 

@@ -1,9 +1,13 @@
 """The results of a run, read from the files that its stages wrote."""
 
+import csv
+import html
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from flows.data_folder import escape
 from flows.dvc import Outcome
 from tasks.common import params
 
@@ -11,20 +15,41 @@ MODEL = Path("artifacts/export/model.onnx")
 VALIDATION_REPORT = Path("artifacts/validation/docs/index.html")
 VALIDATION_SUMMARY = Path("artifacts/validation/summary.json")
 METRICS = Path("artifacts/evaluation/metrics.json")
+CLASS_METRICS = Path("artifacts/evaluation/classes.csv")
+VALIDATION = VALIDATION_SUMMARY.parent.name
 EVALUATION = METRICS.parent.name
+
+FEW_TEST_IMAGES = 5
+MAX_WARNINGS = 10
 
 STARTER_SIDE = 64
 STARTER_LIMIT = 2 * STARTER_SIDE
 
 
-def accuracy(root: Path) -> str | None:
-    """Return the test accuracy with its interval as text, or None before the first evaluation."""
+def result(root: Path) -> str | None:
+    """Return the test accuracy with its interval and the macro F1 as text, or None before the first evaluation."""
     if not (root / METRICS).is_file():
         return None
     metrics = json.loads((root / METRICS).read_text(encoding="utf-8"))
     low, high = metrics["accuracy_low"] * 100, metrics["accuracy_high"] * 100
-    interval = f"{metrics['confidence'] * 100:g} % interval {low:.1f} to {high:.1f}"
-    return f"{metrics['accuracy'] * 100:.1f} % ({interval}, {metrics['images']:,} images)"
+    interval = f"{metrics['confidence'] * 100:g} % interval {low:.1f} to {high:.1f}, {_images(metrics['images'])}"
+    return f"{metrics['accuracy'] * 100:.1f} % ({interval}), macro F1 {metrics['macro_f1'] * 100:.1f} %"
+
+
+def warnings(root: Path, stages: Collection[str] = (VALIDATION, EVALUATION)) -> list[str]:
+    """Return the warnings that the outputs of these stages give cause for, each on one line.
+
+    They are those of the validation, then the classes of which no test image was recognised, then the classes with
+    fewer than FEW_TEST_IMAGES test images. After MAX_WARNINGS of a kind, one line counts the others.
+    """
+    texts = []
+    if VALIDATION in stages:
+        texts += _shorten(_validation_warnings(root), "of the validation")
+    if EVALUATION in stages:
+        unrecognised, rare = _class_warnings(root)
+        texts += _shorten(unrecognised, "about classes with recall 0")
+        texts += _shorten(rare, f"about classes with fewer than {FEW_TEST_IMAGES} test images")
+    return texts
 
 
 def starter_notice(root: Path) -> str | None:
@@ -36,15 +61,15 @@ def starter_notice(root: Path) -> str | None:
     if side < STARTER_LIMIT:
         return None
     return (
-        f"the images are about {side:g} pixels wide, but the starter weights are made for {STARTER_SIDE} and have "
-        "never seen a photograph. `graft train --set backbone.weights=imagenet` downloads weights that have: a few MB "
-        "to some hundred MB, see `graft backbones`."
+        f"the images are about {side:g} pixels on their shorter side, but the starter weights are made for "
+        f"{STARTER_SIDE} and have never seen a photograph. `graft train --set backbone.weights=imagenet` downloads "
+        "weights that have: a few MB to some hundred MB, see `graft backbones`."
     )
 
 
 def table(root: Path, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Return one row for each stage: its name, how it ended, its seconds, and a figure from its metrics."""
-    metrics = {EVALUATION: accuracy(root) or ""}
+    metrics = {EVALUATION: result(root) or ""}
     return [
         {"stage": stage, "outcome": how, "seconds": round(seconds, 1), "metrics": metrics.get(stage, "")}
         for stage, how, seconds in outcomes
@@ -55,5 +80,46 @@ def headline(root: Path, outcomes: list[Outcome]) -> str:
     """Return one sentence that sums up the table."""
     ran = sum(outcome.how != "up to date" for outcome in outcomes)
     evaluated = any(outcome.stage == EVALUATION for outcome in outcomes)
-    result = f" Test accuracy {accuracy(root)}." if evaluated else ""
-    return f"{ran} stages ran, {len(outcomes) - ran} were up to date.{result}"
+    ending = f" Test accuracy {result(root)}." if evaluated else ""
+    return f"{ran} stages ran, {len(outcomes) - ran} were up to date.{ending}"
+
+
+def description(root: Path, outcomes: list[Outcome]) -> str:
+    """Return the headline and a list of the warnings of these stages, as Markdown."""
+    texts = warnings(root, {outcome.stage for outcome in outcomes})
+    listed = "".join(f"\n- warning: {html.escape(text, quote=False)}" for text in texts)
+    return headline(root, outcomes) + (f"\n{listed}" if listed else "")
+
+
+def _validation_warnings(root: Path) -> list[str]:
+    path = root / VALIDATION_SUMMARY
+    if not path.is_file():
+        return []
+    return [escape(text) for text in json.loads(path.read_text(encoding="utf-8")).get("warnings", [])]
+
+
+def _class_warnings(root: Path) -> tuple[list[str], list[str]]:
+    """Return the warnings about classes with recall 0, and about other classes with few test images."""
+    if not (root / CLASS_METRICS).is_file():
+        return [], []
+    unrecognised, rare = [], []
+    with (root / CLASS_METRICS).open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            name, count = escape(row["class"]), int(row["images"])
+            if count == 0:
+                rare.append(f"class '{name}' has no test images")
+            elif float(row["recall"]) == 0:
+                unrecognised.append(f"class '{name}' has recall 0 over {_images(count, 'test ')}")
+            elif count < FEW_TEST_IMAGES:
+                rare.append(f"class '{name}' has only {_images(count, 'test ')}")
+    return unrecognised, rare
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}image{'' if count == 1 else 's'}"
+
+
+def _shorten(texts: list[str], kind: str) -> list[str]:
+    """Return at most MAX_WARNINGS of the texts, and a count of the others."""
+    others = len(texts) - MAX_WARNINGS
+    return texts[:MAX_WARNINGS] + ([f"{others:,} more {kind}"] if others > 0 else [])

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import dvc, pipeline, report, workspace
+from flows import data_folder, dvc, pipeline, report, workspace
 from flows.dvc import Outcome, StageError
 from flows.observer import observer
 from flows.progress import ProgressArtifact
@@ -22,8 +22,9 @@ STATE_NAMES = {"ran": "Completed", "restored": "Restored", "up to date": "Up to 
 def train() -> list[Outcome]:
     """Bring every stage up to date and return how each ended."""
     root = workspace.find(Path.cwd())
-    params.load(root / "params.yaml")
+    source = params.load(root / "params.yaml").dataset.source
     with workspace.lock(root, _report_wait):
+        data_folder.check_names(root, source)
         outcomes: list[Outcome] = []
         try:
             stale, renewed = dvc.stale(root), set[str]()
@@ -48,7 +49,10 @@ def _report_wait(text: str) -> None:
 
 
 def _publish(root: Path, outcomes: list[Outcome]) -> None:
-    create_table_artifact(report.table(root, outcomes), key="train", description=report.headline(root, outcomes))
+    log = get_run_logger()
+    for warning in report.warnings(root, {outcome.stage for outcome in outcomes}):
+        log.warning(warning)
+    create_table_artifact(report.table(root, outcomes), key="train", description=report.description(root, outcomes))
 
 
 def _may_succeed_later(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
@@ -80,7 +84,3 @@ def bring_up_to_date(root: Path, stage: str, *, idle: bool) -> State[Outcome]:
         raise
     display.on_end(outcome)
     return Completed(name=STATE_NAMES[outcome.how], message=f"{stage}: {outcome.how}", data=outcome)
-
-
-if __name__ == "__main__":
-    train()

@@ -29,6 +29,8 @@ class QuarantineKind(StrEnum):
     TOO_SMALL = "too_small"
     CONFLICTING_LABEL = "conflicting_label"
     COPY = "copy"
+    OTHER_FILE = "other_file"
+    EMPTY_FOLDER = "empty_folder"
 
 
 class ImageError(GraftError):

@@ -1,7 +1,9 @@
 """From a folder of class folders to its manifest."""
 
+from collections import Counter
 from pathlib import Path
 
+from tasks.common.errors import QuarantineKind
 from tasks.common.params import Dataset
 from tasks.common.progress import say, track
 from tasks.common.threads import available_cores, ordered_map
@@ -22,5 +24,9 @@ def scan_dataset(images: Path, out: Path, params: Dataset) -> None:
     )
     rows = split_rows(list(track(scanned, len(entries), "dataset")), params)
     manifest.write(out, rows)
-    unusable = sum(row.kind is not None for row in rows)
-    say(f"dataset: {len(rows) - unusable:,} images, {unusable:,} files that cannot be used")
+    kinds = Counter(row.kind for row in rows)
+    usable, others, empty = kinds[None], kinds[QuarantineKind.OTHER_FILE], kinds[QuarantineKind.EMPTY_FOLDER]
+    counts = f"{usable:,} images, {len(rows) - usable - others - empty:,} files that cannot be used"
+    counts += f", {others:,} other files" if others else ""
+    counts += f", {empty:,} empty class folders" if empty else ""
+    say(f"dataset: {counts}")

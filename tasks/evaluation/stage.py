@@ -13,7 +13,7 @@ from tasks.common.params import Evaluation
 from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
 from tasks.evaluation.metrics import class_metrics, overall_metrics
-from tasks.images.inference import Inference, Item, all_used
+from tasks.images.inference import Inference, Item, require_all
 from tasks.onnx.sessions import Session
 from tasks.tables import accepted, predictions
 
@@ -31,7 +31,7 @@ def evaluate_model(images: Path, accepted_images: Path, model: Path, out: Path, 
     classes: list[str] = json.loads(session.metadata["classes"])
     # Each image runs by itself, as a client sends it.
     inference = Inference(images, prepare=lambda pixels, _: session(pixels[None])[0], forward=lambda batch: [batch])
-    batches = all_used(
+    batches = require_all(
         inference.run([Item(row.path, row.sha256) for row in rows], BATCH_SIZE, available_cores()), images
     )
     tracked = track(batches, len(rows), "evaluation", size=len)

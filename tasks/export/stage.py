@@ -12,7 +12,7 @@ from tasks.common.files import require
 from tasks.common.params import Export
 from tasks.common.progress import say
 from tasks.common.threads import available_cores
-from tasks.images.inference import Inference, Item, all_used
+from tasks.images.inference import Inference, Item, require_all
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Array, Session
 from tasks.tables import reference
@@ -64,4 +64,4 @@ def _predict(model: onnx.ModelProto, images: Path, paths: list[str]) -> Array:
     session = Session(model, threads=1)
     inference = Inference(images, prepare=lambda pixels, _: session(pixels[None])[0], forward=lambda batch: [batch])
     batches = inference.run([Item(path) for path in paths], BATCH_SIZE, available_cores())
-    return np.concatenate([batch.outputs[0] for batch in all_used(batches, images)])
+    return np.concatenate([batch.outputs[0] for batch in require_all(batches, images)])

@@ -54,8 +54,9 @@ def make_extractor(
 ) -> Extractor:
     """Return the extractor of a recipe for the images below `root`.
 
-    `threads` None means one a core; `workers` is the number of threads that may call it at once, where others than its
-    own do. Raises GraftError when this processor cannot compute in the recipe's precision.
+    `threads` None means one a core. `workers` is the number of threads that call the base at once, by default
+    `threads`; a worker of a cluster passes its own number, because its shards share the extractor. Raises GraftError
+    when this processor cannot compute in the recipe's precision.
     """
     count = threads or available_cores()
     model = onnx.load_from_string(recipe.model)

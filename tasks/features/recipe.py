@@ -1,7 +1,8 @@
-"""How vectors are computed: the graph and its taps, what runs it, in which precision, and how views are made."""
+"""Recipes of vectors: the graph and its taps, the runtime with its precision, and the augmentation of views."""
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tasks.features.runtimes import Precision, Runtime, versioned_name
 from tasks.features.store import Collection, Description, Keys
 from tasks.images import augmentation
 from tasks.images.augmentation import AugmentationSpec
+from tasks.images.decoding import VERSION as DECODING_VERSION
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import digest
 from tasks.onnx.int8.quantization import quantize_backbone
@@ -29,7 +31,7 @@ class Tap(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """How views beyond the plain image are made."""
+    """The making of views beyond the plain image."""
 
     spec: AugmentationSpec
     seed: int
@@ -67,7 +69,7 @@ class Recipe(NamedTuple):
             if mask.any():
                 yield mask, collections
 
-    def run_by(self, runtime: Runtime, precision: Precision) -> "Recipe":
+    def with_runtime(self, runtime: Runtime, precision: Precision) -> "Recipe":
         """Return the recipe with the same graph run in another way; raises GraftError when the runtime is missing."""
         name = versioned_name(runtime)
         plain, augmented = (
@@ -92,9 +94,10 @@ def make_recipe(model: onnx.ModelProto, views: Augmentation, runtime: Runtime, p
         model = quantize_backbone(model)
     metadata = graphs.metadata(model)
     taps = tuple(Tap(**row) for row in json.loads(metadata["taps"]))
-    resize_digest = digest(model, "image", "resized")
+    resize = digest(model, "image", "resized")
+    preprocessing = sha256(f"decoding {DECODING_VERSION}, resizing {resize}".encode()).hexdigest()
     plain = tuple(
-        Collection(resize_digest, digest(model, "resized", tap.tensor), "", runtime_name, precision, tap.width)
+        Collection(preprocessing, digest(model, "resized", tap.tensor), "", runtime_name, precision, tap.width)
         for tap in taps
     )
     view_digest = augmentation.identity(views.spec, views.seed)

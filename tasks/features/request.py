@@ -1,4 +1,4 @@
-"""Which vectors a dataset needs: the plain image of every accepted image, and further views of training images."""
+"""The vectors that a dataset needs: the plain image of every accepted image, and further views of training images."""
 
 import sys
 from collections.abc import Sequence

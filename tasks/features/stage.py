@@ -97,7 +97,7 @@ def _divide(request: Request, backbone: Path, params: Features, augmentation: Au
     if params.precision == "int8":
         for_training = make_recipe(model, views, params.runtime, params.precision)
     else:
-        for_training = served.run_by(params.runtime, params.precision)
+        for_training = served.with_runtime(params.runtime, params.precision)
     train = request.in_split("train")
     return [Part(np.flatnonzero(train), for_training), Part(np.flatnonzero(~train), served)]
 

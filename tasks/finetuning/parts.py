@@ -42,7 +42,7 @@ def join_head(
     """Return the model that is trained, from activations at the cut to probabilities.
 
     `boundary_is_tap`: the activations themselves are features too, ahead of those from above.
-    BatchNorm runs in inference mode and keeps its statistics, because the batch statistics of few images wreck the
+    BatchNorm runs in inference mode and keeps its statistics, because those of a small batch would spoil the
     base.
     """
     for layer in upper.layers:

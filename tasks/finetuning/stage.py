@@ -20,7 +20,7 @@ from tasks.common.params import Finetuning
 from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
 from tasks.finetuning.parts import join_head, resolve_cut, split_base
-from tasks.images.inference import Inference, Item, all_used
+from tasks.images.inference import Inference, Item, require_all
 from tasks.networks import cuts, saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head, preprocess
 from tasks.onnx import graphs
@@ -98,7 +98,7 @@ def _write_activations(
     say(f"finetuning: {np.prod(size) * 4 / 1e6:,.0f} MB of activations at the cut, kept on disk while training")
     activations = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=size)
     items = [Item(row.path, row.sha256) for row in rows]
-    batches = all_used(inference.run(items, batch_size, available_cores()), inference.root)
+    batches = require_all(inference.run(items, batch_size, available_cores()), inference.root)
     done = 0
     for batch in track(batches, len(rows), "finetuning: boundary", size=len):
         activations[done : done + len(batch)] = batch.outputs[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from tasks.common.errors import ImageError, QuarantineKind
 
@@ -15,13 +15,37 @@ Pixels = npt.NDArray[np.uint8]
 # Pillow's own limit on pixels is switched off: `decode` refuses images above the user's limit, before it decodes them.
 Image.MAX_IMAGE_PIXELS = None
 
+# Pillow refuses a PNG file with more than 1 MB of compressed metadata (a colour profile, XMP), although only its pixels
+# are needed. The limit is raised, not lifted, because metadata of a few kilobytes can expand to gigabytes.
+MAX_METADATA_BYTES = 64 * 2**20
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
+PngImagePlugin.MAX_TEXT_MEMORY = MAX_METADATA_BYTES
+
 # Pillow warns of damaged metadata, for example "Corrupt EXIF data", although the pixels are fine and without naming the
 # image, so the warnings would only interrupt the progress lines. The filter is set once for the whole process, because
 # `warnings.catch_warnings` around each image is not safe while other threads decode.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+# Raised with every change of the pixels that a file decodes to: vectors of the old pixels are then no longer found in
+# the feature store.
+VERSION = 1
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_MEGAPIXELS = 100.0
+
+# Full ranges of 8, 10, 12, 14 and 16 bits, the depths of cameras and scanners. docs/decoding.md gives the reasons.
+FULL_RANGES = (255, 1023, 4095, 16383, 65535)
+
+# The EXIF orientation says how to turn stored pixels upright; 1 leaves them as they are.
+TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
@@ -37,7 +61,8 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
 def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixels, str]:
     """Decode the first frame of an encoded image and apply its EXIF orientation.
 
-    Transparent parts are blended with white, and 16-bit greys are scaled to 8 bits.
+    Transparent parts are blended with white, and greys of more than 8 bits are scaled to 8 bits. docs/decoding.md
+    states the rules, which every client of the exported model must follow.
 
     Returns:
         RGB pixels, uint8 [H, W, 3], and the name of the format.
@@ -55,8 +80,7 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixe
                 message = f"{width}x{height} pixels are more than {max_megapixels:g} megapixels"
                 raise ImageError(message, QuarantineKind.TOO_LARGE)
             encoding = image.format or ""
-            ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(_to_rgb(image)), encoding
+            return np.asarray(_to_rgb(_turn_upright(image), encoding)), encoding
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -67,15 +91,40 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixe
         raise ImageError(message, QuarantineKind.DAMAGED) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation without rewriting EXIF data, where `ImageOps.exif_transpose` fails for bad values."""
+    if not isinstance(image.info.get("xmp"), bytes):
+        image.info.pop("xmp", None)  # Pillow fails to search other types for an orientation
+    image.load()  # It reads EXIF data after the pixels of a PNG file, and already turns a TIFF file upright.
+    try:
+        transposition = TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  For damaged EXIF data, Pillow raises any type, and the pixels are good all the same
+        transposition = None
+    if transposition is None:
+        return image
+    upright = image.transpose(transposition)
+    image.close()  # frees the pixels as stored, 192 MB of a photo of 48 megapixels
+    return upright
+
+
+def _to_rgb(image: Image.Image, encoding: str) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
-            message = f"grey values from {values.min():g} to {values.max():g} do not fit 16 bits"
-            raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)
-        # `convert` would clip 16-bit values at 255, which leaves an almost white image.
-        image = Image.fromarray((values / 257).round().astype(np.uint8))
+        image = _to_eight_bits(image, encoding)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")  # `convert` would copy an RGB image
+
+
+def _to_eight_bits(image: Image.Image, encoding: str) -> Image.Image:
+    """Scale greys by their full range; `convert` would clip them at 255, which leaves an almost white image."""
+    values = np.asarray(image, dtype=np.float64)
+    lowest, highest = values.min(), values.max()
+    if not 0 <= lowest <= highest <= FULL_RANGES[-1]:  # comparisons with NaN are false, so NaN is refused too
+        message = f"grey values from {lowest:g} to {highest:g} do not fit 16 bits"
+        raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)
+    full_range = FULL_RANGES[-1]
+    if encoding == "TIFF":  # the only format that leaves the range of its greys open
+        ranges = (1, *FULL_RANGES) if image.mode == "F" else FULL_RANGES
+        full_range = next(candidate for candidate in ranges if highest <= candidate)
+    return Image.fromarray((values / (full_range / 255)).round().astype(np.uint8))

@@ -46,7 +46,7 @@ class Batch:
     refused: dict[str, str]
 
     def __len__(self) -> int:
-        """Return how many items were dealt with."""
+        """Return the number of items, used and refused."""
         return self.size
 
 
@@ -85,7 +85,7 @@ class Inference(NamedTuple):
         return Batch(len(items), usable, self.forward(np.stack(rows)) if rows else [], refused)
 
 
-def all_used(batches: Iterable[Batch], root: Path) -> Iterator[Batch]:
+def require_all(batches: Iterable[Batch], root: Path) -> Iterator[Batch]:
     """Yield the batches on; raises GraftError that names the first image below `root` that could not be used."""
     for batch in batches:
         for path, reason in batch.refused.items():

@@ -22,5 +22,8 @@ def write(path: Path, rows: Iterable[Quarantined]) -> None:
     """Write the rows under the names of their columns."""
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
+        # Without this, a carriage return in a name (`Icon\r` of macOS) would end the line for readers.
+        quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(Quarantined._fields)
-        writer.writerows(rows)
+        for row in rows:
+            (quoting_writer if any("\r" in value for value in row) else writer).writerow(row)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.common.files import atomic_file, require
+
 
 class Reference(NamedTuple):
     """Image paths, probabilities, float32 [N, classes], and class names."""
@@ -25,12 +27,14 @@ def write(path: Path, paths: Sequence[str], probabilities: npt.NDArray[np.float3
     schema = pa.schema(
         [("path", pa.string()), ("probabilities", values.type)], metadata={"classes": json.dumps(list(classes))}
     )
-    pq.write_table(pa.Table.from_arrays([pa.array(paths, pa.string()), values], schema=schema), path)
+    table = pa.Table.from_arrays([pa.array(paths, pa.string()), values], schema=schema)
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def read(path: Path) -> Reference:
-    """Return the table that `write` wrote."""
-    table = pq.read_table(path)
+    """Return the table that `write` wrote; raises GraftError when the file is missing."""
+    table = pq.read_table(require(path, "finetuning"))
     classes = [str(name) for name in json.loads((table.schema.metadata or {})[b"classes"])]
     paths = [str(path) for path in table["path"].to_pylist()]
     probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes))

@@ -1,1 +1,1 @@
-"""Judges the manifest with Great Expectations, quarantines what cannot be used."""
+"""Checks the manifest with Great Expectations and sets aside the files that cannot be used."""

@@ -1,5 +1,6 @@
 """A Great Expectations checkpoint over data frames, with Data Docs and no trace of when or where it ran."""
 
+import html
 import os
 import re
 from datetime import UTC, datetime
@@ -22,12 +23,13 @@ MOMENT = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 
 
 class Result(NamedTuple):
-    """The outcome of one expectation, as a row of results.json."""
+    """The outcome of one expectation, as a row of results.json; `message` says it in a sentence."""
 
     expectation: str
     severity: str
     success: bool
     found: str
+    message: str
 
 
 def run_checkpoint(frames: dict[str, pd.DataFrame], suites: dict[str, gx.ExpectationSuite], docs: Path) -> list[Result]:
@@ -76,9 +78,11 @@ def _result(result: Any) -> Result:
     found = details.get("observed_value", details.get("partial_unexpected_list"))
     if "unexpected_percent" in details:
         found = f"{details['unexpected_count']} of {details['element_count']}: {found}"
+    expectation = f"{config.type.removeprefix('expect_')} ({settings})"
     return Result(
-        expectation=f"{config.type.removeprefix('expect_')} ({settings})",
+        expectation=expectation,
         severity=str(getattr(config.severity, "value", config.severity)),
         success=bool(result.success),
         found=str(found),
+        message=html.unescape(config.description) if config.description else f"{expectation}: found {found}",
     )

@@ -12,8 +12,8 @@ WIDTH = 140
 
 
 def print_failures(failures: Sequence[Result]) -> None:
-    """Print a row an expectation on standard error: what it says, its severity, and what was found."""
+    """Print a row an expectation on standard error: what it says, its severity, and what was found in a sentence."""
     table = Table("expectation", "severity", "found", title="Expectations that do not hold")
     for failure in failures:
-        table.add_row(*(Text(cell) for cell in (failure.expectation, failure.severity, failure.found)))
+        table.add_row(*(Text(cell) for cell in (failure.expectation, failure.severity, failure.message)))
     Console(stderr=True, width=WIDTH).print(table)

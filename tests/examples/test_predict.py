@@ -1,15 +1,26 @@
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
+from examples.predict import read
+from tasks.images.decoding import decode
 from tests.conftest import ROOT
+
+COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8), "RGBA")
+PHOTO = COLOURS.convert("RGB")
+GREYS = np.asarray(PHOTO.convert("L")).astype(np.uint16)
+BAD_RATIONAL_EXIF = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack(
+    "<HHHIHHHHII4xii", 2, 0x112, 3, 1, 6, 0, 0x11A, 10, 1, 38, -1, 0
+)
 
 
 def predict(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -78,3 +89,63 @@ def test_a_wrong_argument_ends_in_one_line(folder: Path, arguments: list[str], c
     assert completed.returncode == code
     assert completed.stderr.startswith(message)
     assert completed.stderr.count("\n") == 1
+
+
+def orientation(value: int) -> Image.Exif:
+    """Return EXIF data that hold an orientation alone."""
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+def integer_xmp() -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Return TIFF tags with XMP that is an integer."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = 5
+    tags.tagtype[700] = 4
+    return tags
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "options"),
+    [
+        *(pytest.param(PHOTO, "jpg", {"exif": orientation(value)}, id=f"orientation {value}") for value in range(1, 9)),
+        pytest.param(PHOTO, "tif", {"exif": orientation(6)}, id="TIFF with orientation 6"),
+        pytest.param(PHOTO, "jpg", {"exif": BAD_RATIONAL_EXIF}, id="bad EXIF value"),
+        pytest.param(PHOTO, "tif", {"tiffinfo": integer_xmp()}, id="XMP of a wrong type"),
+        pytest.param(PHOTO, "jpg", {"exif": b"Exif\0\0no directory"}, id="damaged EXIF data"),
+        pytest.param(PHOTO, "png", {"icc_profile": b"a" * 2_000_000}, id="colour profile of 2 MB"),
+        pytest.param(PHOTO.convert("CMYK"), "jpg", {}, id="CMYK"),
+        pytest.param(PHOTO.convert("L"), "jpg", {}, id="grey"),
+        pytest.param(PHOTO.convert("1"), "png", {}, id="black and white"),
+        pytest.param(COLOURS, "png", {}, id="transparency"),
+        pytest.param(COLOURS, "webp", {"exif": orientation(5)}, id="transparency and orientation 5"),
+        pytest.param(COLOURS.convert("LA"), "png", {}, id="grey with transparency"),
+        pytest.param(PHOTO.convert("P"), "png", {}, id="palette"),
+        pytest.param(PHOTO.convert("P"), "png", {"transparency": 3, "exif": orientation(8)}, id="transparent palette"),
+        pytest.param(PHOTO, "gif", {}, id="GIF"),
+        pytest.param(PHOTO, "bmp", {}, id="BMP"),
+        pytest.param(Image.fromarray(GREYS * 257), "png", {"exif": orientation(6)}, id="16-bit PNG"),
+        pytest.param(Image.fromarray(GREYS * 16), "png", {}, id="dark 16-bit PNG"),
+        pytest.param(Image.fromarray(GREYS * 257), "tif", {}, id="16-bit TIFF"),
+        pytest.param(Image.fromarray(GREYS * 16), "tif", {"exif": orientation(6)}, id="12-bit greys in a 16-bit TIFF"),
+        pytest.param(Image.fromarray(GREYS.astype(np.int32)), "tif", {}, id="int32 TIFF"),
+        pytest.param(Image.fromarray(GREYS.astype(np.float32)), "tif", {}, id="float TIFF from 0 to 255"),
+        pytest.param(Image.fromarray((GREYS / 255).astype(np.float32)), "tif", {}, id="float TIFF from 0 to 1"),
+    ],
+)
+def test_the_example_decodes_a_file_to_the_same_pixels_as_the_stages(
+    image: Image.Image, suffix: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / f"image.{suffix}"
+    image.save(path, **options)
+    np.testing.assert_array_equal(read(str(path)), decode(path.read_bytes())[0])
+
+
+def test_greys_of_no_known_range_are_refused_in_one_line(folder: Path) -> None:
+    Image.fromarray(np.full((2, 2), -1, np.float32)).save(folder / "negative.tif")
+    completed = predict("model.onnx", "negative.tif", cwd=folder)
+    assert completed.returncode == 1
+    assert completed.stderr == (
+        "error: negative.tif cannot be read as an image: grey values from -1 to -1 do not fit 16 bits\n"
+    )

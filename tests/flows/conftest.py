@@ -1,7 +1,8 @@
 """A real Prefect server of the tests' own."""
 
+import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,21 @@ def prefect_server() -> Iterator[str]:
         yield address
 
 
-def write_summary_of_validation(root: Path, median_side: int) -> None:
-    """Write the summary that the stage `validation` writes, for images of that size."""
+def write_summary_of_validation(root: Path, median_side: int, warnings: Sequence[str] | None = None) -> None:
+    """Write the summary that the stage `validation` writes, for images of that size; without warnings: an older one."""
     path = root / "artifacts" / "validation" / "summary.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"images": 12, "median_side": median_side}))
+    summary = {"images": 12, "median_side": median_side}
+    path.write_text(json.dumps(summary if warnings is None else summary | {"warnings": list(warnings)}))
+
+
+def write_evaluation(root: Path, classes: Mapping[str, tuple[float, int]]) -> None:
+    """Write the metrics that the stage `evaluation` writes; `classes` maps a name to its recall and test images."""
+    folder = root / "artifacts" / "evaluation"
+    folder.mkdir(parents=True)
+    metrics = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "confidence": 0.95, "macro_f1": 0.7}
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"images": 1200}))
+    with (folder / "classes.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", "precision", "recall", "f1", "images"])
+        writer.writerows([name, 0.5, recall, 0.5, images] for name, (recall, images) in classes.items())

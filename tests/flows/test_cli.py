@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from flows import cli, dvc, server
 from flows import workspace as workspaces
 from tests.conftest import ROOT
-from tests.flows.conftest import write_summary_of_validation
+from tests.flows.conftest import write_evaluation, write_summary_of_validation
 
 COMMAND = [sys.executable, "-m", "flows.cli", "train"]
 NEXT_STEPS = "next: commit this run            git add dvc.lock params.yaml && git commit\n"
@@ -73,6 +73,37 @@ def test_a_wrong_argument_ends_in_one_line_and_leaves_params_as_they_were(
     assert (workspace / "params.yaml").read_bytes() == before
 
 
+def test_a_folder_that_is_not_the_dataset_ends_in_the_right_one_and_leaves_params_as_they_were(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cat", "dog"):
+        folder = workspace / "data" / "pets" / name
+        folder.mkdir(parents=True)
+        (folder / "1.jpg").touch()
+    before = (workspace / "params.yaml").read_bytes()
+    monkeypatch.chdir(workspace)
+    result = graft_train("--data", ".")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "error: --data . holds Graft itself. Expected one folder a class, CLASS/IMAGE; use --data data/pets.\n",
+    )
+    assert (workspace / "params.yaml").read_bytes() == before
+
+
+def test_an_entry_that_dvc_cannot_read_is_named_before_dvc_is_called(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "photos" / "lost.png").symlink_to("nowhere.png")
+    monkeypatch.chdir(workspace)
+    monkeypatch.setattr(dvc, "stale", lambda _: pytest.fail("DVC must not be called"))
+    result = graft_train("--data", "photos")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: photos/lost.png is a symbolic link whose target is missing, and DVC cannot read it. "
+        "Remove or rename it, then run again.\n"
+    )
+
+
 def test_options_change_their_keys_and_keep_the_comments(
     trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +121,8 @@ def test_options_change_their_keys_and_keep_the_comments(
 def test_with_nothing_stale_the_command_says_so_and_ends_in_the_summary_without_prefect(
     trained_workspace: Path, environment: dict[str, str]
 ) -> None:
-    write_summary_of_validation(trained_workspace, median_side=640)
+    write_summary_of_validation(trained_workspace, median_side=640, warnings=["classes are uneven: 900 against 12"])
+    write_evaluation(trained_workspace, {"circle": (1.0, 50), "square": (0.0, 1)})
     script = "import sys; from flows.cli import app; app(standalone_mode=False); assert 'prefect' not in sys.modules"
     command = [sys.executable, "-c", script, "train"]
     completed = subprocess.run(
@@ -98,7 +130,11 @@ def test_with_nothing_stale_the_command_says_so_and_ends_in_the_summary_without_
     )
     assert completed.stdout.startswith("nothing to do: params, data and outputs are up to date\n")
     assert "model              artifacts/export/model.onnx\n" in completed.stdout
-    assert "note: the images are about 640 pixels wide" in completed.stdout
+    assert "test accuracy      90.0 % (95 % interval 80.0 to 95.0, 1,200 images), macro F1 70.0 %\n" in completed.stdout
+    assert (
+        "\nwarning: classes are uneven: 900 against 12\nwarning: class 'square' has recall 0 over 1 test image\n"
+    ) in completed.stdout
+    assert "note: the images are about 640 pixels on their shorter side" in completed.stdout
     assert NEXT_STEPS in completed.stdout
     assert not (trained_workspace / "calls.txt").exists()
 

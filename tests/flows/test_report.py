@@ -1,4 +1,3 @@
-import json
 import shutil
 from pathlib import Path
 
@@ -7,24 +6,52 @@ import pytest
 from flows import params_file, report
 from flows.dvc import Outcome
 from tests.conftest import ROOT
-from tests.flows.conftest import write_summary_of_validation
+from tests.flows.conftest import write_evaluation, write_summary_of_validation
 
-METRICS = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "confidence": 0.95, "images": 1200}
-ACCURACY = "90.0 % (95 % interval 80.0 to 95.0, 1,200 images)"
+RESULT = "90.0 % (95 % interval 80.0 to 95.0, 1,200 images), macro F1 70.0 %"
 
 
 def test_the_table_has_a_row_for_each_stage_and_the_headline_sums_it_up(tmp_path: Path) -> None:
-    path = tmp_path / report.METRICS
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(METRICS))
+    write_evaluation(tmp_path, {"circle": (1.0, 1200)})
     outcomes = [Outcome("images", "up to date", 0.0), Outcome("evaluation", "ran", 1.23)]
     assert report.table(tmp_path, outcomes) == [
         {"stage": "images", "outcome": "up to date", "seconds": 0.0, "metrics": ""},
-        {"stage": "evaluation", "outcome": "ran", "seconds": 1.2, "metrics": ACCURACY},
+        {"stage": "evaluation", "outcome": "ran", "seconds": 1.2, "metrics": RESULT},
     ]
-    assert report.headline(tmp_path, outcomes) == f"1 stages ran, 1 were up to date. Test accuracy {ACCURACY}."
+    assert report.headline(tmp_path, outcomes) == f"1 stages ran, 1 were up to date. Test accuracy {RESULT}."
     # The metrics of an earlier run say nothing about a run that failed before its evaluation.
     assert report.headline(tmp_path, outcomes[:1]) == "0 stages ran, 1 were up to date."
+
+
+def test_warnings_are_those_of_the_validation_and_the_classes_that_the_accuracy_hides(tmp_path: Path) -> None:
+    assert report.warnings(tmp_path) == []
+    classes = {"circle": (1.0, 5), "square": (0.0, 1), "star": (0.0, 40), "ring": (1.0, 4), "gone\nclass": (0.0, 0)}
+    write_evaluation(tmp_path, classes)
+    write_summary_of_validation(tmp_path, median_side=8, warnings=["classes are <uneven>: 900 against 12"])
+    assert report.warnings(tmp_path) == [
+        "classes are <uneven>: 900 against 12",
+        "class 'square' has recall 0 over 1 test image",
+        "class 'star' has recall 0 over 40 test images",
+        "class 'ring' has only 4 test images",
+        "class 'gone\\nclass' has no test images",
+    ]
+    outcomes = [Outcome("validation", "ran", 1.0)]
+    assert report.description(tmp_path, outcomes) == (
+        "1 stages ran, 0 were up to date.\n\n- warning: classes are &lt;uneven&gt;: 900 against 12"
+    )
+
+
+def test_a_summary_of_an_older_version_holds_no_warnings(tmp_path: Path) -> None:
+    write_summary_of_validation(tmp_path, median_side=8)
+    assert report.warnings(tmp_path) == []
+
+
+def test_of_many_warnings_of_a_kind_ten_are_listed_and_the_others_counted(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, {f"class {number}": (1.0, 2) for number in range(1010)} | {"lost": (0.0, 9)})
+    texts = report.warnings(tmp_path)
+    assert texts[0] == "class 'lost' has recall 0 over 9 test images"
+    assert texts[1:11] == [f"class 'class {number}' has only 2 test images" for number in range(10)]
+    assert texts[11:] == ["1,000 more about classes with fewer than 5 test images"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import logging
 import shutil
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,6 +15,7 @@ from prefect.logging.handlers import APILogHandler
 from flows import dvc, train
 from flows.dvc import Outcome, StageError
 from tasks.common.errors import ParamsError
+from tests.flows.conftest import write_evaluation
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -96,6 +98,24 @@ def test_the_progress_of_a_stage_is_an_artifact_of_the_run(two_runs: list[Run]) 
         [artifact] = client.request("POST", "/artifacts/filter", json=query).json()
     expected = ("progress", 75.0, "3/4 images, 2/s, 0 s left")
     assert (artifact["type"], artifact["data"], artifact["description"]) == expected
+
+
+def test_warnings_are_logged_as_such_and_stand_in_the_description_of_the_table(
+    trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_evaluation(trained_workspace, {"circle": (1.0, 50), "square": (0.0, 1)})
+    monkeypatch.chdir(trained_workspace)
+    run_id = train.train(return_state=True).state_details.flow_run_id
+    APILogHandler().flush()
+    of_run = {"flow_run_id": {"any_": [str(run_id)]}}
+    with get_client(sync_client=True) as client:
+        query = {"logs": of_run | {"level": {"ge_": logging.WARNING}}}
+        logs = client.request("POST", "/logs/filter", json=query).json()
+        table_query = {"artifacts": of_run | {"key": {"any_": ["train"]}}}
+        [table] = client.request("POST", "/artifacts/filter", json=table_query).json()
+    warning = "class 'square' has recall 0 over 1 test image"
+    assert [(line["level"], line["message"]) for line in logs] == [(logging.WARNING, warning)]
+    assert table["description"].endswith(f"macro F1 70.0 %.\n\n- warning: {warning}")
 
 
 def test_a_stage_downstream_of_a_change_runs_and_the_rest_does_not(

@@ -17,12 +17,12 @@ from tasks.features.runtimes import Runtime
 from tasks.features.store import Store
 
 TASKS = Path(__file__).parents[2]
-PACKAGES = ("common", "images", "onnx", "features")
+PACKAGES = ("common", "features", "images", "onnx", "tables")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Requirements:
-    """The things that a machine must have in common with the one that started the run.
+    """The properties that a machine must share with the one that started the run.
 
     `images` is the folder of the images; `marker` is the name of a marker that the run has put into the store.
     """

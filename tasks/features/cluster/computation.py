@@ -107,17 +107,17 @@ def _source_digests(client: Any, address: str) -> dict[str, object]:
     """Return the digest of Graft's source on the scheduler and on each worker, or the error where there is none."""
     with connection.scheduler_errors(address):
         try:
-            of_scheduler = client.run_on_scheduler(checks.source_digest)
+            scheduler_digest = client.run_on_scheduler(checks.source_digest)
         # Another Graft or Python on the scheduler fails to load the function in one of these ways.
         except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
-            of_scheduler = error
+            scheduler_digest = error
         results = client.run(checks.source_digest, on_error="return")
-    of_workers = {
+    worker_digests = {
         f"worker at {worker}": result
         for worker, result in results.items()
         if not isinstance(result, _departure_errors())
     }
-    return {f"scheduler at {address}": of_scheduler} | of_workers
+    return {f"scheduler at {address}": scheduler_digest} | worker_digests
 
 
 def _departure_errors() -> tuple[type[Exception], ...]:

@@ -36,7 +36,7 @@ class ShardResult:
     refused: set[str]
 
     def __len__(self) -> int:
-        """Return the number of vectors that were dealt with."""
+        """Return the number of vectors, refused ones included."""
         return self.vectors
 
 

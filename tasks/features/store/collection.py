@@ -17,9 +17,9 @@ DIGEST_BYTES = 32
 class Collection(NamedTuple):
     """Everything that a vector depends on besides its image and its view.
 
-    `preprocessing` and `graph` are the SHA-256 of the resize graph and of the graph up to the tap, `augmentation` is
-    that of the augmentation and its seed ('' for plain images), all in hex; `runtime` is a name and a version such as
-    'onnxruntime 1.32.0', `precision` is a word such as 'float32', `width` is the length of a vector.
+    `preprocessing` and `graph` are the SHA-256 of decoding with resizing, and of the graph up to the tap;
+    `augmentation` is that of the augmentation and its seed ('' for plain images), all in hex; `runtime` is a name and a
+    version such as 'onnxruntime 1.32.0', `precision` is a word such as 'float32', `width` is the length of a vector.
     """
 
     preprocessing: str

@@ -1,4 +1,4 @@
-"""Which keys of a collection the store has, and their vectors in any order."""
+"""The index of a collection: the keys that the store has, and their vectors in any order."""
 
 from collections import OrderedDict
 

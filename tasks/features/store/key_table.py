@@ -26,7 +26,7 @@ class KeyTable:
         self._sorted = mixed[self._order]
 
     def segment_keys(self, segment: int) -> Keys:
-        """Return the keys of a segment, as views of the table's arrays."""
+        """Return the keys of a segment, in the table's memory."""
         return self._keys.take(slice(self.starts[segment], self._ends[segment]))
 
     def segments_of(self, rows: Rows) -> Rows:
@@ -39,7 +39,7 @@ class KeyTable:
         ascending = np.argsort(mixed)  # sorted numbers are looked up three times as fast
         slots = np.empty(len(mixed), np.int64)
         slots[ascending] = np.searchsorted(self._sorted, mixed[ascending])
-        words, table_words = (np.ascontiguousarray(some.images).view(np.uint64) for some in (keys, self._keys))
+        words, table_words = (np.ascontiguousarray(key_set.images).view(np.uint64) for key_set in (keys, self._keys))
         rows = np.full(len(mixed), -1)
         pending = np.arange(len(mixed))
         # Linear probing: a second probe happens only where different keys were mixed into the same number.

@@ -94,7 +94,7 @@ class Location:
         return self._files.open_input_file(self._path(folder, name))
 
     def put(self, folder: str, name: str, content: bytes) -> None:
-        """Put a whole file into a folder, over one of the same name; raises GraftError and leaves nothing then."""
+        """Write a whole file into a folder, over one of the same name; an error, GraftError, leaves nothing."""
         with self._explained("written to", "Make room and give write access there"):
             if self._files.type_name in OBJECT_STORES:
                 self._write(self._path(folder, name), content)

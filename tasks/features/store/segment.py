@@ -106,7 +106,7 @@ def read_keys(file: Reader, size: int, collection: Collection) -> Keys:
 
 
 def decode(name: str, content: bytes | pa.Buffer, collection: Collection) -> tuple[Keys, Vectors]:
-    """Return the keys and the vectors, float32 [n, width], of a whole segment, as views of its bytes.
+    """Return the keys and the vectors, float32 [n, width], of a whole segment, without a copy of its bytes.
 
     Raises:
         DamagedError: A bit is not as it was written, or the segment belongs to another collection.
@@ -173,7 +173,7 @@ def _check_collection(header: Header, collection: Collection) -> None:
 
 
 def _keys(content: bytes | memoryview, start: int, rows: int) -> Keys:
-    """Return the keys that lie at a position of these bytes, as views of them."""
+    """Return the keys that lie at a position of these bytes, without a copy."""
     views = np.frombuffer(content, "<u2", rows, start)
     images = np.frombuffer(content, np.uint8, DIGEST_BYTES * rows, start + 2 * rows)
     return Keys(images.reshape(rows, DIGEST_BYTES), views)

@@ -1,4 +1,4 @@
-"""How much a feature store holds, by collection, and how it is made smaller."""
+"""The usage of a feature store by collection, and pruning."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 class Usage(NamedTuple):
-    """How much a store holds of one collection; a vector in two segments is two entries."""
+    """The usage of one collection; a vector in two segments is two entries."""
 
     collection: Collection
     description: Description
@@ -30,7 +30,7 @@ class Usage(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """How many segments were removed, and how many bytes with them, abandoned temporary files included."""
+    """The numbers of removed segments and bytes, abandoned temporary files included."""
 
     segments: int
     bytes: int
@@ -53,21 +53,21 @@ def prune(store: Store, older_than: timedelta | None = None, keep_bytes: int | N
     """
     now = datetime.now(UTC)
     segments: list[tuple[str, Entry]] = []
-    doomed = [(MARKERS, entry) for entry in _entries(store, MARKERS) if now - entry.modified > ABANDONED]
+    to_remove = [(MARKERS, entry) for entry in _entries(store, MARKERS) if now - entry.modified > ABANDONED]
     for folder in _collection_folders(store):
         for entry in _entries(store, folder):
             if is_segment(entry):
                 segments.append((folder, entry))
             elif TEMPORARY.fullmatch(entry.name) and now - entry.modified > ABANDONED:
-                doomed.append((folder, entry))
+                to_remove.append((folder, entry))
     kept_bytes = sum(entry.size for _, entry in segments)
     for folder, entry in sorted(segments, key=lambda segment: (segment[1].modified_ns, segment[0], segment[1].name)):
         is_too_old = older_than is not None and now - entry.modified > older_than
         if not is_too_old and (keep_bytes is None or kept_bytes <= keep_bytes):
             break
         kept_bytes -= entry.size
-        doomed.append((folder, entry))
-    removed = [entry for folder, entry in doomed if store.location.delete(folder, entry.name)]
+        to_remove.append((folder, entry))
+    removed = [entry for folder, entry in to_remove if store.location.delete(folder, entry.name)]
     return Pruned(sum(map(is_segment, removed)), sum(entry.size for entry in removed))
 
 

@@ -26,7 +26,8 @@ def test_the_first_folder_is_the_class_and_the_order_is_that_of_the_paths(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "hidden", ["a/.DS_Store", "a/Thumbs.db", "a/desktop.INI", ".git/x.png", "a/.cache/y.png", ".gitignore"]
+    "hidden",
+    ["a/.DS_Store", "a/Thumbs.db", "a/desktop.INI", ".git/x.png", "a/.cache/y.png", ".gitignore", "__MACOSX/._x.png"],
 )
 def test_hidden_files_and_files_of_operating_systems_are_not_listed(tmp_path: Path, hidden: str) -> None:
     root = fill(tmp_path, "a/1.png", "b/1.png", hidden)
@@ -46,6 +47,36 @@ def test_a_linked_folder_is_not_followed_but_listed_with_the_reason(tmp_path: Pa
     assert list_files(root) == [Entry("a/1.png", "a"), link, Entry("b/1.png", "b")]
 
 
+def test_a_linked_class_folder_keeps_its_class(tmp_path: Path) -> None:
+    root = fill(tmp_path / "root", "a/1.png", "b/1.png")
+    fill(tmp_path / "elsewhere", "1.png")
+    (root / "c").symlink_to(tmp_path / "elsewhere")
+    link = Entry("c", "c", QuarantineKind.LINK, "a folder behind a symbolic link is not followed")
+    assert list_files(root) == [Entry("a/1.png", "a"), Entry("b/1.png", "b"), link]
+
+
+@pytest.mark.parametrize("content", ["", "deep/er", ".hidden", "Thumbs.db"])
+def test_a_class_folder_without_files_is_listed_with_the_reason(tmp_path: Path, content: str) -> None:
+    root = fill(tmp_path, "a/1.png", "b/1.png")
+    if "." in content:
+        fill(root, f"fish/{content}")
+    else:
+        (root / "fish" / content).mkdir(parents=True)
+    (root / "a" / "nothing").mkdir()
+    empty = Entry("fish/", "fish", QuarantineKind.EMPTY_FOLDER, "the folder holds no files")
+    assert list_files(root) == [Entry("a/1.png", "a"), Entry("b/1.png", "b"), empty]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_class_folder_that_may_not_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+    root = fill(tmp_path, "a/1.png", "b/1.png", "c/1.png")
+    (root / "c").chmod(0)
+    entries = list_files(root)
+    (root / "c").chmod(0o700)
+    unreadable = Entry("c/", "c", QuarantineKind.UNREADABLE, "cannot be read: Permission denied")
+    assert entries == [Entry("a/1.png", "a"), Entry("b/1.png", "b"), unreadable]
+
+
 def test_a_linked_file_is_an_image_like_any_other(tmp_path: Path) -> None:
     root = fill(tmp_path, "a/1.png", "b/1.png")
     (root / "a" / "2.png").symlink_to(root / "a" / "1.png")
@@ -63,10 +94,11 @@ def test_a_name_that_is_not_utf8_is_listed_escaped_with_the_reason(tmp_path: Pat
     [
         ((), "holds no images"),
         ((".hidden", "a/.hidden"), "holds no images"),
+        (("empty/.hidden", "hollow/.hidden"), "holds no images"),
         (("loose.png",), "holds files but no class folders"),
         (("only/1.png", "only/deep/2.png", "loose.png"), "holds one class, 'only'"),
     ],
-    ids=["nothing", "hidden files", "no class folder", "one class"],
+    ids=["nothing", "hidden files", "empty class folders", "no class folder", "one class"],
 )
 def test_a_folder_without_two_classes_is_refused(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
     with pytest.raises(GraftError) as caught:

@@ -1,22 +1,43 @@
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from tasks.common.params import Dataset, Params
+from tasks.dataset.scan import IMAGE_SUFFIXES
 from tasks.dataset.stage import scan_dataset
+from tasks.images import decoding
 from tasks.tables import manifest
 from tests.tasks.conftest import noise
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "tiff": "TIFF"}
-UNKNOWN = "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)"
+
+
+def encode(pixels: npt.NDArray[np.uint8], encoding: str) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, encoding)
+    return buffer.getvalue()
+
+
+OTHER = "not an image by name or content"
 BAD = {
     "empty.png": (b"", "empty", "the file is empty"),
-    "notes.txt": (b"no image", "unknown_format", UNKNOWN),
-    "page.svg": (b"<svg></svg>", "unknown_format", UNKNOWN),
+    "page.jpg": (b"<html></html>", "unknown_format", "not an image in a known format"),
+    "phone.HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "unknown_format", "not an image in a known format"),
+    "photo.nef": (b"raw", "unknown_format", "not an image in a known format"),
+    "cut": (encode(noise(0, 30, 40), "PNG")[:1000], "damaged", "damaged: "),
+    "notes.txt": (b"no image", "other_file", OTHER),
+    "page.svg": (b"<svg></svg>", "other_file", OTHER),
+    "box.xml": (b"<annotation/>", "other_file", OTHER),
+    "sound.ogg": (b"OggS\0\2", "other_file", OTHER),
+    "empty.txt": (b"", "other_file", OTHER),
+    "ehthumbs.db": (bytes(8), "other_file", OTHER),
+    "Icon\r": (b"", "other_file", OTHER),
 }
 
 
@@ -58,12 +79,35 @@ def test_the_format_is_that_of_the_content_and_not_of_the_name(photos: Path, set
     assert rows["b/x.bmp"]["split"] == rows["b/x.png"]["split"]
 
 
+@pytest.mark.parametrize("name", ["photo.txt", "photo", "photo.jpg.bak"])
+def test_a_picture_is_used_whatever_its_suffix(photos: Path, settings: Params, name: str) -> None:
+    Image.fromarray(noise(99, 30, 40)).save(photos / "b" / name, format="PNG")
+    row = scan(photos, settings.dataset)[f"b/{name}"]
+    assert (row["kind"], row["format"]) == (None, "PNG")
+
+
+def test_every_suffix_of_a_known_format_is_that_of_a_picture() -> None:
+    known = {suffix for suffix, encoding in Image.registered_extensions().items() if encoding in decoding.FORMATS}
+    assert known <= IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("labels.csv", "other_file"), ("loose.png", "no_class")], ids=["other file", "picture"]
+)
+def test_a_file_in_no_class_folder_counts_only_if_it_is_meant_to_be_a_picture(
+    photos: Path, settings: Params, name: str, kind: str
+) -> None:
+    (photos / name).write_text("path,label")
+    assert scan(photos, settings.dataset)[name]["kind"] == kind
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_file_that_is_no_image_keeps_its_row_with_kind_and_reason(photos: Path, settings: Params, name: str) -> None:
     content, kind, reason = BAD[name]
     (photos / "b" / name).write_bytes(content)
     row = scan(photos, settings.dataset)[f"b/{name}"]
-    assert (row["kind"], row["reason"]) == (kind, reason)
+    assert row["kind"] == kind
+    assert row["reason"].startswith(reason)
     assert row["bytes"] == len(content)
     assert [row[column] for column in ("split", "phash", "group", "format", "width", "height")] == [None] * 6
 
@@ -132,3 +176,8 @@ def test_the_last_line_of_progress_counts_the_files_that_cannot_be_used(
     (photos / "b" / "empty.png").touch()
     scan_dataset(photos, photos.parent / "manifest.parquet", settings.dataset)
     assert capsys.readouterr().err.endswith("dataset: 12 images, 1 files that cannot be used\n")
+    (photos / "b" / "notes.txt").touch()
+    (photos / "fish").mkdir()
+    scan_dataset(photos, photos.parent / "manifest.parquet", settings.dataset)
+    expected = "dataset: 12 images, 1 files that cannot be used, 1 other files, 1 empty class folders\n"
+    assert capsys.readouterr().err.endswith(expected)

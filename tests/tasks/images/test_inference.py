@@ -8,7 +8,7 @@ from PIL import Image
 
 from tasks.common.errors import GraftError
 from tasks.images.decoding import Pixels
-from tasks.images.inference import Array, Batch, Inference, Item, all_used
+from tasks.images.inference import Array, Batch, Inference, Item, require_all
 from tests.tasks.conftest import noise
 
 COUNT = 7
@@ -168,13 +168,13 @@ def test_at_most_two_batches_a_worker_are_computed_ahead(tmp_path: Path, items: 
 
 def test_batches_without_refused_images_pass_unchanged(tmp_path: Path, items: list[Item]) -> None:
     batches = run(tmp_path, items)
-    assert list(all_used(batches, tmp_path)) == batches
+    assert list(require_all(batches, tmp_path)) == batches
 
 
 def test_the_first_refused_image_ends_a_run_that_needs_all(tmp_path: Path, items: list[Item]) -> None:
     vanish(tmp_path / "4.png")
     vanish(tmp_path / "5.png")
-    batches = all_used(run(tmp_path, items), tmp_path)
+    batches = require_all(run(tmp_path, items), tmp_path)
     assert next(batches).items == items[:3]
     with pytest.raises(GraftError) as caught:
         next(batches)

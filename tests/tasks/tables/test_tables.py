@@ -38,6 +38,7 @@ def test_accepted_images_are_the_chosen_rows_of_the_manifest(tmp_path: Path) -> 
 def test_names_with_commas_quotes_and_line_ends_are_quoted_in_the_quarantine(tmp_path: Path) -> None:
     rows = [
         quarantine.Quarantined('a/x,"y"\nä.png', "a", QuarantineKind.COPY, "copy of a/1.png"),
+        quarantine.Quarantined("a/Icon\r", "a", QuarantineKind.OTHER_FILE, "not an image by name or content"),
         quarantine.Quarantined("loose.png", "", QuarantineKind.NO_CLASS, "lies in no class folder"),
     ]
     quarantine.write(tmp_path / "quarantine.csv", rows)
@@ -46,6 +47,7 @@ def test_names_with_commas_quotes_and_line_ends_are_quoted_in_the_quarantine(tmp
     assert header == ["path", "label", "kind", "reason"]
     assert lines == [
         ['a/x,"y"\nä.png', "a", "copy", "copy of a/1.png"],
+        ["a/Icon\r", "a", "other_file", "not an image by name or content"],
         ["loose.png", "", "no_class", "lies in no class folder"],
     ]
 

@@ -4,28 +4,36 @@ from tasks.common.errors import QuarantineKind
 from tasks.validation.frames import class_frame, image_frame, summarise
 
 
-def test_only_images_whose_kind_is_copy_do_not_count_against_the_dataset() -> None:
-    manifest = pd.DataFrame({"path": ["a/1", "a/2", "a/3", "b/1"], "label": list("aaab")})
+def test_copies_other_files_and_empty_folders_do_not_count_against_the_dataset() -> None:
+    kinds = [None, *(kind for kind in QuarantineKind)]
+    manifest = pd.DataFrame({"path": [f"a/{kind}" for kind in kinds], "label": "a"})
     manifest = manifest.assign(kind=None, reason=None, phash=1, group=1)
-    verdicts = pd.DataFrame(
-        {
-            "kind": [None, QuarantineKind.COPY, QuarantineKind.DAMAGED, QuarantineKind.CONFLICTING_LABEL],
-            "reason": [None, "copy of a/1", "copy of a/1", "the same image is a/9, of another class"],
-        },
-        dtype=object,
-    )
+    verdicts = pd.DataFrame({"kind": kinds, "reason": [kind and f"because {kind}" for kind in kinds]}, dtype=object)
     frame = image_frame(manifest, verdicts)
-    assert frame["path"].tolist() == ["a/1", "a/3", "b/1"]
-    assert frame["set_aside"].dropna().tolist() == ["copy of a/1", "the same image is a/9, of another class"]
+    ignored = {QuarantineKind.COPY, QuarantineKind.OTHER_FILE, QuarantineKind.EMPTY_FOLDER}
+    assert frame["path"].tolist() == [f"a/{kind}" for kind in kinds if kind not in ignored]
+    assert frame["set_aside"].isna().sum() == 1
 
 
-def test_a_class_has_its_counts_and_its_ratio_to_the_smallest() -> None:
-    accepted = pd.DataFrame({"label": list("aaaabc"), "split": ["train", "train", "val", "test", "val", "train"]})
-    assert class_frame(accepted).to_dict("records") == [
-        {"label": "a", "train": 2, "val": 1, "test": 1, "images": 4, "times_smallest": 4.0},
-        {"label": "b", "train": 0, "val": 1, "test": 0, "images": 1, "times_smallest": 1.0},
-        {"label": "c", "train": 1, "val": 0, "test": 0, "images": 1, "times_smallest": 1.0},
+def test_every_class_of_the_manifest_has_its_counts_and_its_ratio_to_the_smallest_with_images() -> None:
+    manifest = pd.DataFrame({"label": ["a", "a", "a", "a", "b", "c", "c", "c", "empty", ""]})
+    splits = ["train", "train", "val", "test", "val", "train", "train", None, None, None]
+    is_accepted = pd.Series([split is not None for split in splits])
+    frame = class_frame(manifest.assign(split=pd.Series(splits, dtype=object)), is_accepted)
+    assert frame.columns.tolist() == ["label", "train", "val", "test", "images", "times_smallest"]
+    assert frame.astype(object).where(frame.notna(), None).to_numpy().tolist() == [
+        ["a", 2, 1, 1, 4, 4.0],
+        ["b", 0, 1, 0, 1, 1.0],
+        ["c", 2, 0, 0, 2, 2.0],
+        ["empty", None, None, None, 0, 0.0],
     ]
+
+
+def test_classes_without_any_image_are_counted_too() -> None:
+    manifest = pd.DataFrame({"label": ["a", "b"], "split": pd.Series([None, None], dtype=object)})
+    frame = class_frame(manifest, pd.Series([False, False]))
+    assert frame["images"].tolist() == [0, 0]
+    assert frame["times_smallest"].tolist() == [0.0, 0.0]
 
 
 def test_the_summary_counts_images_and_gives_the_median_of_their_shorter_sides() -> None:

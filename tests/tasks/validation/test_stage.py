@@ -1,3 +1,5 @@
+import csv
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,30 @@ def good(label: str, count: int) -> Rows:
     return [{"path": f"{label}/{n}.png", "split": SPLITS[n % 6], "sha256": f"{label}{n}"} | row for n in range(count)]
 
 
-def bad(count: int) -> Rows:
-    """Return manifest rows of files that are no images."""
-    empty = dict.fromkeys(SCHEMA.names)
-    verdict = {"label": "a", "bytes": 3, "kind": QuarantineKind.UNKNOWN_FORMAT, "reason": "not an image"}
-    return [empty | verdict | {"path": f"a/bad{n}.txt", "sha256": f"bad{n}"} for n in range(count)]
+def bad(
+    count: int,
+    label: str = "a",
+    kind: QuarantineKind = QuarantineKind.UNKNOWN_FORMAT,
+    reason: str = "not an image",
+    suffix: str = ".txt",
+) -> Rows:
+    """Return manifest rows of files that cannot be used."""
+    verdict = dict.fromkeys(SCHEMA.names) | {"label": label, "bytes": 3, "kind": kind, "reason": reason}
+    return [verdict | {"path": f"{label}/bad{n}{suffix}", "sha256": f"{label}{kind}{n}"} for n in range(count)]
+
+
+def other_files(count: int, suffix: str, label: str = "a") -> Rows:
+    """Return manifest rows of files that are no pictures."""
+    return [
+        row | {"sha256": None}
+        for row in bad(count, label, QuarantineKind.OTHER_FILE, "not an image by name or content", suffix)
+    ]
+
+
+def empty_folder(label: str) -> Rows:
+    """Return the row of a class folder without files."""
+    [row] = bad(1, label, QuarantineKind.EMPTY_FOLDER, "the folder holds no files")
+    return [row | {"path": f"{label}/", "sha256": None, "bytes": None}]
 
 
 def validate(folder: Path, rows: Rows, settings: Params, **changed: Any) -> Path:
@@ -42,6 +63,10 @@ def results(out: Path) -> Rows:
     return rows
 
 
+def read_pages(out: Path) -> str:
+    return "".join(page.read_text() for page in sorted((out / "docs").rglob("*.html")))
+
+
 def without(rows: Rows, split: str) -> Rows:
     """Return the rows with that split of class b handed to another."""
     other = "val" if split == "train" else "train"
@@ -50,30 +75,37 @@ def without(rows: Rows, split: str) -> Rows:
 
 GOOD = good("a", 12) + good("b", 12)
 CHANGED = (GOOD[1] | {"path": GOOD[0]["path"]}, GOOD[1] | {"split": "holdout"})
+EXPECTATIONS = {
+    "unusable": "column_values_to_be_null (column set_aside, mostly 0.95)",
+    "path": "column_values_to_be_unique (column path)",
+    "split": "column_values_to_be_in_set (column split, value_set ['train', 'val', 'test'])",
+    "classes": "table_row_count_to_be_between (min_value 2)",
+    "images": "column_values_to_be_between (column images, min_value 6.0)",
+    "train": "column_values_to_be_between (column train, min_value 1.0)",
+    "val": "column_values_to_be_between (column val, min_value 1.0)",
+    "test": "column_values_to_be_between (column test, min_value 1.0)",
+}
 FAILING = {
     "unusable": (
         GOOD + bad(3),
-        f"column_values_to_be_null (column set_aside, mostly 0.95): found 3 of 27: {['not an image'] * 3}",
+        (
+            "3 of 27 pictures cannot be used, the share may be at most 0.05: "
+            "unknown format (3), such as a/bad0.txt: not an image"
+        ),
     ),
     "path": (
         [GOOD[0], CHANGED[0], *GOOD[2:]],
-        "column_values_to_be_unique (column path): found 2 of 24: ['a/0.png', 'a/0.png']",
+        f"{EXPECTATIONS['path']}: found 2 of 24: ['a/0.png', 'a/0.png']",
     ),
-    "split": (
-        [GOOD[0], CHANGED[1], *GOOD[2:]],
-        "column_values_to_be_in_set (column split, value_set ['train', 'val', 'test']): found 1 of 24: ['holdout']",
-    ),
-    "classes": (good("a", 12), "table_row_count_to_be_between (min_value 2): found 1"),
+    "split": ([GOOD[0], CHANGED[1], *GOOD[2:]], f"{EXPECTATIONS['split']}: found 1 of 24: ['holdout']"),
+    "classes": (good("a", 12), "the dataset has 1 class ('a'), needs 2"),
     "images": (
-        GOOD + good("c", 6)[1:],
-        "column_values_to_be_between (column images, min_value 6.0): found 1 of 3: [5]",
+        GOOD + good("triangle", 6)[3:] + good("$x <y>", 6)[1:],
+        "class '$x <y>' has 5 usable images, needs 6; class 'triangle' has 3 usable images, needs 6",
     ),
-    "train": (
-        without(GOOD, "train"),
-        "column_values_to_be_between (column train, min_value 1.0): found 1 of 2: [0]",
-    ),
-    "val": (without(GOOD, "val"), "column_values_to_be_between (column val, min_value 1.0): found 1 of 2: [0]"),
-    "test": (without(GOOD, "test"), "column_values_to_be_between (column test, min_value 1.0): found 1 of 2: [0]"),
+    "train": (without(GOOD, "train"), "class 'b' has no train images"),
+    "val": (without(GOOD, "val"), "class 'b' has no val images"),
+    "test": (without(GOOD, "test"), "class 'b' has no test images"),
 }
 
 
@@ -109,30 +141,37 @@ def test_each_expectation_that_fails_alone_stops_the_run_by_name_with_the_report
     assert index.exists()
     assert sorted(path.name for path in out.iterdir()) == REPORT
     failed = [result for result in results(out) if not result["success"]]
-    assert [f"{result['expectation']}: found {result['found']}" for result in failed] == [failure]
+    assert [(result["expectation"], result["message"]) for result in failed] == [(EXPECTATIONS[name], failure)]
     assert [result["severity"] for result in failed] == ["critical"]
+    if not failure.startswith("column_values"):
+        assert html.escape(failure) in read_pages(out)
 
 
 def test_every_blocking_expectation_has_its_case_above(good_report: Path) -> None:
     blocking = [result["expectation"] for result in results(good_report) if result["severity"] == "critical"]
-    assert blocking == [failure.partition("): found ")[0] + ")" for _, failure in FAILING.values()]
+    assert blocking == list(EXPECTATIONS.values())
+    assert FAILING.keys() == EXPECTATIONS.keys()
 
 
 def test_all_failures_are_named_at_once(tmp_path: Path, settings: Params) -> None:
     with pytest.raises(GateError) as caught:
         validate(tmp_path, without(good("a", 12) + good("b", 12), "val") + bad(3), settings)
-    assert "column set_aside" in str(caught.value)
-    assert "column val" in str(caught.value)
+    assert "3 of 27 pictures cannot be used" in str(caught.value)
+    assert "class 'b' has no val images" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("rows", "changed", "expectation"),
+    ("rows", "changed", "message"),
     [
-        (good("a", 24) + good("b", 6), {"max_class_ratio": 3}, "(column times_smallest, max_value 3.0)"),
+        (
+            good("a", 24) + good("b", 6),
+            {"max_class_ratio": 3},
+            "class 'a' has 24 images, 4 times the 6 of class 'b', more than 3 times",
+        ),
         (
             [*GOOD, GOOD[0] | {"path": "b/same.png", "label": "b"}],
             {"max_unusable_fraction": 0.2},
-            "(column sha256)",
+            "2 files have the same content as another, such as a/0.png and b/same.png",
         ),
     ],
     ids=["imbalance", "one image of two classes"],
@@ -142,12 +181,15 @@ def test_a_warning_is_reported_and_shown_but_does_not_stop_the_run(
     settings: Params,
     rows: Rows,
     changed: dict[str, float],
-    expectation: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    failed = [result for result in results(validate(tmp_path, rows, settings, **changed)) if not result["success"]]
+    out = validate(tmp_path, rows, settings, **changed)
+    failed = [result for result in results(out) if not result["success"]]
     assert [result["severity"] for result in failed] == ["warning"]
-    assert failed[0]["expectation"].endswith(expectation)
+    assert failed[0]["message"] == message
+    assert message in html.unescape(read_pages(out))
+    assert json.loads((out / "summary.json").read_text())["warnings"][0] == message
     assert "Expectations that do not hold" in capsys.readouterr().err
 
 
@@ -173,7 +215,7 @@ def test_the_share_of_unusable_files_may_reach_the_limit_but_not_exceed_it(
         assert len(pq.read_table(out / "accepted.parquet")) == usable
         assert len((out / "quarantine.csv").read_text().splitlines()) == 1 + unusable
     else:
-        with pytest.raises(GateError, match="column set_aside"):
+        with pytest.raises(GateError, match="pictures cannot be used"):
             validate(tmp_path, rows, settings, max_unusable_fraction=limit)
 
 
@@ -186,7 +228,7 @@ def test_copies_are_set_aside_but_do_not_count_as_unusable(tmp_path: Path, setti
 
 
 def test_no_usable_image_at_all_is_a_gate_and_no_crash(tmp_path: Path, settings: Params) -> None:
-    with pytest.raises(GateError, match=r"table_row_count_to_be_between \(min_value 2\): found 0"):
+    with pytest.raises(GateError, match="class 'a' has 0 usable images, needs 6"):
         validate(tmp_path, bad(6), settings)
 
 
@@ -209,6 +251,76 @@ def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path, settings: Par
 def test_names_from_anywhere_are_escaped_in_the_pages(tmp_path: Path, settings: Params) -> None:
     hostile = bad(1)[0] | {"reason": "<script>alert(1)</script>"}
     out = validate(tmp_path, [*GOOD, hostile], settings)
-    pages = "".join(page.read_text() for page in (out / "docs").rglob("*.html"))
+    pages = read_pages(out)
     assert "<script>alert(1)" not in pages
     assert "alert(1)" in pages
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param(
+            bad(1, "bird", QuarantineKind.DAMAGED, "damaged: cut") + bad(2, "bird", suffix=".heic"),
+            "class 'bird' has 0 usable images, needs 6 (set aside: unknown format (2), such as bird/bad0.heic: "
+            "not an image; damaged (1), such as bird/bad0.txt: damaged: cut)",
+            id="only files that cannot be used",
+        ),
+        pytest.param(
+            empty_folder("fish"),
+            "class 'fish' has 0 usable images, needs 6 (the folder holds no files)",
+            id="empty folder",
+        ),
+        pytest.param(
+            other_files(2, ".txt", "notes"),
+            "class 'notes' has 0 usable images, needs 6 (set aside: other file (2), such as notes/bad0.txt: "
+            "not an image by name or content)",
+            id="only other files",
+        ),
+        pytest.param(
+            good("cut", 6)[1:] + bad(1, "cut", suffix=".png"),
+            "class 'cut' has 5 usable images, needs 6 (set aside: unknown format (1), such as cut/bad0.png: "
+            "not an image)",
+            id="too few after some were set aside",
+        ),
+    ],
+)
+def test_a_class_that_lost_its_images_stops_the_run_by_name_with_the_reasons(
+    tmp_path: Path, settings: Params, rows: Rows, message: str
+) -> None:
+    with pytest.raises(GateError) as caught:
+        validate(tmp_path, good("a", 60) + good("b", 60) + rows, settings)
+    index = tmp_path / "out" / "docs" / "index.html"
+    assert str(caught.value) == f"the dataset is not fit to train on: {message}. See {index}."
+
+
+def test_other_files_are_ignored_and_counted_by_suffix(
+    tmp_path: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = other_files(2, ".txt") + other_files(78, ".XML") + other_files(1, "\r")
+    out = validate(tmp_path, GOOD + others, settings, max_unusable_fraction=0.0)
+    sentence = "81 other files ignored: .xml (78), .txt (2), no suffix (1)"
+    assert capsys.readouterr().err == (
+        f"validation: 24 images accepted, 0 set aside (quarantine.csv)\nvalidation: {sentence}\n"
+    )
+    assert json.loads((out / "summary.json").read_text())["warnings"] == [sentence]
+    with (out / "quarantine.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [row["path"] for row in others]
+    assert all(result["success"] for result in results(out))
+
+
+def test_files_that_are_set_aside_are_printed_by_kind_with_one_example_each(
+    tmp_path: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = bad(2, "b", QuarantineKind.DAMAGED, "damaged: cut\nin two")
+    out = validate(tmp_path, good("a", 90) + good("b", 90) + bad(1) + damaged, settings)
+    assert capsys.readouterr().err.splitlines() == [
+        "validation: 180 images accepted, 3 set aside (quarantine.csv)",
+        "validation: set aside damaged (2), such as b/bad0.txt: damaged: cut\\nin two",
+        "validation: set aside unknown format (1), such as a/bad0.txt: not an image",
+    ]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["warnings"] == ["3 set aside: damaged (2), unknown format (1)"]
+
+
+def test_a_dataset_without_faults_has_no_warnings(good_report: Path) -> None:
+    assert json.loads((good_report / "summary.json").read_text())["warnings"] == []
