@@ -1,7 +1,7 @@
 """The split of each image, train, val or test, as a function of the images' content.
 
 An image keeps its split when the dataset grows. Two exceptions: a newcomer that is nearly the same may join two groups
-into one, and a class so small that hashing leaves it without a validation or test image lends its nearest group.
+into one, and a class so small that hashing leaves it without a validation or test image has its nearest group moved.
 """
 
 from collections import Counter, defaultdict
@@ -89,16 +89,16 @@ def assign_splits(
     sorted_groups = {
         label: sorted(groups_by_class[label], key=fractions.__getitem__) for label in sorted(groups_by_class)
     }
-    while _lend(sorted_groups, split_of):
+    while _fill_one_gap(sorted_groups, split_of):
         pass
     return [split_of[group] for group in groups.tolist()]
 
 
-def _lend(groups_by_class: dict[str, list[int]], split_of: dict[int, str]) -> bool:
-    """Give one split that a class lacks the class's nearest group that can be spared; say whether there was one.
+def _fill_one_gap(groups_by_class: dict[str, list[int]], split_of: dict[int, str]) -> bool:
+    """Move the nearest group that can be spared into one split that a class lacks; return whether a group moved.
 
     A group can be spared if each of its classes holds another group of the split that it leaves. So a class never
-    loses a split that it holds, and the lending ends.
+    loses a split that it holds, and the moves end.
     """
     counts = {label: Counter(split_of[group] for group in members) for label, members in groups_by_class.items()}
     classes_of: dict[int, list[str]] = defaultdict(list)

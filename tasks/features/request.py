@@ -9,11 +9,10 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from tasks.features.store import Keys
+from tasks.features.store import DIGEST_BYTES, Keys
 from tasks.images.inference import Item
 from tasks.tables import accepted
 
-DIGEST_BYTES = 32
 Positions = npt.NDArray[np.int64]
 
 

@@ -17,9 +17,9 @@ from tasks.features.cluster.connection import cluster_address
 from tasks.features.extractor import compute, make_extractor
 from tasks.features.recipe import make_recipe, read_augmentation
 from tasks.features.request import Positions, Request, read_request
-from tasks.features.store import Store
+from tasks.features.store import Store, Vectors
 from tasks.features.store.location import default_location
-from tasks.features.stored_vectors import Part, StoredVectors, Vectors
+from tasks.features.stored_vectors import Part, StoredVectors
 from tasks.tables import features
 
 BLOCK_ROWS = 1024
@@ -120,7 +120,7 @@ def _reader(stored: StoredVectors, parts: list[Part], compute_here: Compute) -> 
         stored.refresh()
         vectors, lost = stored.read(positions)
         if lost.any():
-            message = "the feature store loses vectors while they are read. Set features.store to another place."
+            message = "the feature store loses vectors while they are read. Set features.store to another location."
             raise GraftError(message)
         return vectors
 

@@ -8,10 +8,9 @@ import numpy.typing as npt
 
 from tasks.features.recipe import Recipe
 from tasks.features.request import Positions, Request
-from tasks.features.store import Index, Store
+from tasks.features.store import Index, Store, Vectors
 
 CACHE_BYTES = 128 << 20
-Vectors = npt.NDArray[np.float32]
 
 
 class Part(NamedTuple):
@@ -24,7 +23,7 @@ class Part(NamedTuple):
 class _Group(NamedTuple):
     """Vectors of a part that lie in the same collections: their positions, and an index a tap."""
 
-    part: int
+    part_number: int
     positions: Positions
     indexes: list[Index]
 
@@ -46,11 +45,11 @@ class StoredVectors:
                 indexes = [store.index(collection, cache_bytes) for collection in collections]
                 self._groups.append(_Group(number, positions, indexes))
 
-    def missing(self, part: int) -> Positions:
+    def missing(self, part_number: int) -> Positions:
         """Return the positions of a part's vectors that the store lacks at one tap or more, in order."""
         positions = [np.empty(0, np.int64)]
         for group in self._groups:
-            if group.part == part:
+            if group.part_number == part_number:
                 keys = self._request.keys_at(group.positions)
                 lacking = np.any([index.missing(keys) for index in group.indexes], axis=0)
                 positions.append(group.positions[lacking])
@@ -83,5 +82,5 @@ class StoredVectors:
 
     def part_of(self, positions: Positions) -> Positions:
         """Return the number of the part that each position belongs to, int64 [n]."""
-        parts = np.array([group.part for group in self._groups], np.int64)
+        parts = np.array([group.part_number for group in self._groups], np.int64)
         return np.asarray(parts[self._group_of[positions]])

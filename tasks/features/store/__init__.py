@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tasks.features.store.collection import Collection, Description, Keys, Vectors
+from tasks.features.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors
 from tasks.features.store.index import CACHE_BYTES, Index
 from tasks.features.store.location import Location
 from tasks.features.store.segment import encode
 
-__all__ = ["CACHE_BYTES", "Collection", "Description", "Index", "Keys", "Store"]
+__all__ = ["CACHE_BYTES", "DIGEST_BYTES", "Collection", "Description", "Index", "Keys", "Store", "Vectors"]
 
 MARKERS = "markers"
 

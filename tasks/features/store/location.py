@@ -143,13 +143,13 @@ class Location:
         if kind is fs.FileType.File and self._files.type_name not in OBJECT_STORES:
             message = (
                 f"features.store must be a folder; {self.name} is a file. "
-                "Move it away, or set features.store to another place."
+                "Move it away, or set features.store to another location."
             )
             raise GraftError(message)
         if self._files.type_name in OBJECT_STORES and not self._has_bucket():
             message = (
                 f"features.store is {self.name}, but there is no such bucket. "
-                "Create it, or set features.store to another place."
+                "Create it, or set features.store to another location."
             )
             raise GraftError(message)
 
@@ -176,7 +176,7 @@ class Location:
                 remedy = "Check its address, the credentials and the network"
             message = (
                 f"the feature store {self.name} cannot be {action}: {error_text(error)}. "
-                f"{remedy}, or set features.store to another place."
+                f"{remedy}, or set features.store to another location."
             )
             raise GraftError(message) from error
 

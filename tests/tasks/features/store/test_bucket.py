@@ -14,7 +14,7 @@ from tasks.features.store.usage import Pruned, prune, usage
 from tests.tasks.features.store.conftest import S3Server, options
 from tests.tasks.features.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
 
-NETWORK = "Check its address, the credentials and the network, or set features.store to another place."
+NETWORK = "Check its address, the credentials and the network, or set features.store to another location."
 
 
 def objects(address: str) -> tuple[fs.FileSystem, str]:
@@ -72,7 +72,7 @@ def test_reading_from_a_missing_bucket_is_an_error(bucket: str, call: Callable[[
     store = Store(bucket.replace("s3://", "s3://no-"))
     name = bucket.partition("?")[0].replace("s3://", "s3://no-")
     assert error_of(call, store) == (
-        f"features.store is {name}, but there is no such bucket. Create it, or set features.store to another place."
+        f"features.store is {name}, but there is no such bucket. Create it, or set features.store to another location."
     )
 
 

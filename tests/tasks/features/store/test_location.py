@@ -15,8 +15,8 @@ from tasks.features.store.location import default_location
 from tests.tasks.conftest import nobody
 from tests.tasks.features.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
 
-ROOM = "Make room and give write access there, or set features.store to another place."
-ACCESS = "Give read access there, or set features.store to another place."
+ROOM = "Make room and give write access there, or set features.store to another location."
+ACCESS = "Give read access there, or set features.store to another location."
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path, inside: str
     if not inside:
         assert error_of(store.index, COLLECTION) == (
             f"features.store must be a folder; {tmp_path}/file is a file. "
-            "Move it away, or set features.store to another place."
+            "Move it away, or set features.store to another location."
         )
     assert (tmp_path / "file").read_bytes() == b""
 

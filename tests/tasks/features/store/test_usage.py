@@ -175,6 +175,6 @@ def test_a_store_that_may_not_be_changed_is_an_error(store: Store) -> None:
         message = error_of(prune, store, timedelta(0))
     assert message == (
         f"the feature store {store.name} cannot be pruned: Permission denied. "
-        "Give write access there, or set features.store to another place."
+        "Give write access there, or set features.store to another location."
     )
     assert file_names(store) == {segment(make_keys(3))[0]}
