@@ -177,6 +177,7 @@ def _write_pieces(
             message = f"the server sends more than {'a sensible' if size is None else 'the announced'} {limit:,} bytes"
             raise PermanentError(message)
         file.write(piece)
+        file.flush()  # a killed process loses what Python still buffers
         if written - reported >= CHUNK:
             reported += CHUNK
             yield written
