@@ -32,8 +32,8 @@ from tasks.common.threads import available_cores
 from tasks.features.extractor import make_extractor
 from tasks.features.recipe import make_recipe, read_augmentation
 from tasks.features.request import read_request
-from tasks.features.store import Store
 from tasks.onnx import graphs
+from tasks.store import Store
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["keras", "tensorflow", "onnxruntime", "openvino", "pillow"]

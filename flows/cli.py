@@ -88,7 +88,7 @@ def backbones(context: typer.Context) -> None:
 @app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
 def store(context: typer.Context) -> None:
     """Show what the feature store holds; prune it: see `graft store --help`."""
-    _run_module("tasks.features.store", context)
+    _run_module("tasks.store", context)
 
 
 def _run_module(module: str, context: typer.Context) -> NoReturn:

@@ -20,6 +20,8 @@ class QuarantineKind(StrEnum):
 
     NO_CLASS = "no_class"
     LINK = "link"
+    SPECIAL_FILE = "special_file"
+    MISSING = "missing"
     BAD_NAME = "bad_name"
     UNREADABLE = "unreadable"
     EMPTY = "empty"
@@ -28,7 +30,12 @@ class QuarantineKind(StrEnum):
     DAMAGED = "damaged"
     TOO_SMALL = "too_small"
     CONFLICTING_LABEL = "conflicting_label"
+    CONFLICTING_SPLIT = "conflicting_split"
     COPY = "copy"
+    CHANGED = "changed"
+    DROPPED = "dropped"
+    NOT_LISTED = "not_listed"
+    UNLABELLED = "unlabelled"
     OTHER_FILE = "other_file"
     EMPTY_FOLDER = "empty_folder"
 

@@ -28,22 +28,46 @@ def _cut(value: object) -> str | float:
 Cut = Annotated[str | float, PlainValidator(_cut)]
 
 
+def _near_duplicates(value: object) -> int | None:
+    """Return the number of bits, or None for `off`; pydantic itself would report one error for each type."""
+    if value == "off":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 16:  # noqa: PLR2004
+        return value
+    message = "off, or a number of bits from 0 to 16"
+    raise ValueError(message)
+
+
+NearDuplicates = Annotated[int | None, PlainValidator(_near_duplicates)]
+
+
 class Section(BaseModel):
     """A section of params.yaml: every key is required, other keys are refused, values are not converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Columns(Section):
+    """The names of the columns of the table of images; a table may lack the columns of splits and of groups."""
+
+    path: str = Field(min_length=1, description="path of the image, relative to the folder of the table")
+    label: str = Field(min_length=1, description="class of the image")
+    split: str = Field(min_length=1, description="train, val or test; empty cells are split by Graft")
+    group: str = Field(min_length=1, description="images of a group, such as a patient or a video, share a split")
+
+
 class Dataset(Section):
     """The images and how they are split."""
 
     # dvc.yaml puts this value between double quotes in shell commands.
-    source: str = Field(pattern=r'^[^"$`\\\r\n]+$', description="folder with a folder of images for each class")
+    source: str = Field(pattern=r'^[^"$`\\\r\n]+$', description="folder or archive of the images")
+    table: str | None = Field(min_length=1, description="CSV or Parquet file below the source; null: class folders")
+    columns: Columns
     seed: int = Field(ge=0, description="seed of the split")
     val_fraction: float = Field(gt=0, lt=0.5, description="share of images that decide when training stops")
     test_fraction: float = Field(gt=0, lt=0.5, description="share of images that only evaluation uses")
-    near_duplicate_bits: int = Field(
-        ge=0, le=16, description="images whose hashes differ by at most this many bits are in the same split"
+    near_duplicates: NearDuplicates = Field(
+        description="images whose hashes differ by at most this many bits are in the same split; off: only copies are"
     )
     max_megapixels: Positive = Field(description="larger images are set aside")
 

@@ -10,10 +10,12 @@ def main() -> None:
     arguments = parse_paths(
         "dataset",
         "Scan a folder of class folders: decode, hash, split.",
-        images="folder of class folders",
+        images="folder or archive of the images",
+        corrections="corrections of labels (.csv)",
         out="manifest to write (.parquet)",
     )
-    scan_dataset(arguments.images, arguments.out, params.load(arguments.params).dataset)
+    section = params.load(arguments.params).dataset
+    scan_dataset(arguments.images, arguments.corrections, arguments.out, section)
 
 
 if __name__ == "__main__":

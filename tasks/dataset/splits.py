@@ -23,7 +23,7 @@ HASH_BITS = 64
 def split_rows(rows: Sequence[Row], params: Dataset) -> list[Row]:
     """Return the rows with a group of near-duplicates and a split for every usable image."""
     usable = [row for row in rows if row.kind is None]
-    groups = find_near_duplicates(np.array([row.phash for row in usable], np.uint64), params.near_duplicate_bits)
+    groups = find_near_duplicates(np.array([row.phash for row in usable], np.uint64), params.near_duplicates or 0)
     splits = assign_splits(
         [row.sha256 or "" for row in usable],
         [row.label for row in usable],

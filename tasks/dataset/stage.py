@@ -10,11 +10,14 @@ from tasks.common.threads import available_cores, ordered_map
 from tasks.dataset.folder import list_files
 from tasks.dataset.scan import scan_file
 from tasks.dataset.splits import split_rows
-from tasks.tables import manifest
+from tasks.images.sources import image_folder
+from tasks.tables import corrections, manifest
 
 
-def scan_dataset(images: Path, out: Path, params: Dataset) -> None:
+def scan_dataset(images: Path, corrections_file: Path, out: Path, params: Dataset) -> None:
     """Scan the folder `images` and write its manifest to `out`; raises GraftError when there is nothing to scan."""
+    corrections.read(corrections_file)
+    images = image_folder(images)
     entries = list_files(images)
     scanned = ordered_map(
         lambda entry: scan_file(images, entry, params.max_megapixels),

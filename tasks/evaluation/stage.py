@@ -14,6 +14,7 @@ from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
 from tasks.evaluation.metrics import class_metrics, overall_metrics
 from tasks.images.inference import Inference, Item, require_all
+from tasks.images.sources import image_folder
 from tasks.onnx.sessions import Session
 from tasks.tables import accepted, predictions
 
@@ -26,6 +27,7 @@ def evaluate_model(images: Path, accepted_images: Path, model: Path, out: Path, 
     Raises:
         GraftError: The model is missing, or an image can no longer be used.
     """
+    images = image_folder(images)
     rows = [row for row in accepted.read(accepted_images) if row.split == "test"]
     session = Session(require(model, "export").read_bytes(), threads=1)
     classes: list[str] = json.loads(session.metadata["classes"])

@@ -13,6 +13,7 @@ from tasks.common.params import Export
 from tasks.common.progress import say
 from tasks.common.threads import available_cores
 from tasks.images.inference import Inference, Item, require_all
+from tasks.images.sources import image_folder
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Array, Session
 from tasks.tables import reference
@@ -27,6 +28,7 @@ def export_model(images: Path, backbone: Path, tuned: Path, out: Path, params: E
         GateError: Its probabilities differ from the training side's by more than `params.tolerance` on the validation
             images compared.
     """
+    images = image_folder(images)
     tuned_base = tuned / "backbone.onnx"
     is_tuned = tuned_base.exists()
     base_file = tuned_base if is_tuned else require(backbone / "backbone.onnx", "backbone")

@@ -12,12 +12,12 @@ from tasks.common.threads import available_cores
 from tasks.features.recipe import Recipe
 from tasks.features.request import Workload
 from tasks.features.runtimes import load_forward
-from tasks.features.store import Keys, Store
 from tasks.images.augmentation import make_view
 from tasks.images.decoding import Pixels
 from tasks.images.inference import Array, Batch, Inference, Item
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
+from tasks.store import Keys, Store
 
 SEGMENT_BYTES = 8 << 20
 SEGMENT_ROWS = 1024

@@ -11,13 +11,13 @@ import onnx
 
 from tasks.common import params
 from tasks.features.runtimes import Precision, Runtime, versioned_name
-from tasks.features.store import Collection, Description, Keys
 from tasks.images import augmentation
 from tasks.images.augmentation import AugmentationSpec
 from tasks.images.decoding import VERSION as DECODING_VERSION
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import digest
 from tasks.onnx.int8.quantization import quantize_backbone
+from tasks.store import Collection, Description, Keys
 
 Mask = npt.NDArray[np.bool_]
 

@@ -9,8 +9,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from tasks.features.store import DIGEST_BYTES, Keys
 from tasks.images.inference import Item
+from tasks.store import DIGEST_BYTES, Keys
 from tasks.tables import accepted
 
 Positions = npt.NDArray[np.int64]

@@ -17,9 +17,10 @@ from tasks.features.cluster.connection import cluster_address
 from tasks.features.extractor import compute, make_extractor
 from tasks.features.recipe import make_recipe, read_augmentation
 from tasks.features.request import Positions, Request, read_request
-from tasks.features.store import Store, Vectors
-from tasks.features.store.location import default_location
 from tasks.features.stored_vectors import Part, StoredVectors
+from tasks.images.sources import image_folder
+from tasks.store import Store, Vectors
+from tasks.store.location import default_location
 from tasks.tables import features
 
 BLOCK_ROWS = 1024
@@ -41,6 +42,7 @@ def extract_features(
         GraftError: The disk has no room for the result, the store or the cluster cannot be used, or the processor
             cannot compute in `params.precision`.
     """
+    images = image_folder(images)
     request, store = read_request(accepted, params.views), Store(default_location(params.store))
     parts = _divide(request, require(backbone, "backbone"), params, augmentation)
     width = parts[0].recipe.width

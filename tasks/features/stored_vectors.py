@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.features.recipe import Recipe
 from tasks.features.request import Positions, Request
-from tasks.features.store import Index, Store, Vectors
+from tasks.store import Index, Store, Vectors
 
 CACHE_BYTES = 128 << 20
 

@@ -21,6 +21,7 @@ from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
 from tasks.finetuning.parts import join_head, resolve_cut, split_base
 from tasks.images.inference import Inference, Item, require_all
+from tasks.images.sources import image_folder
 from tasks.networks import cuts, saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head, preprocess
 from tasks.onnx import graphs
@@ -35,6 +36,7 @@ def finetune(images: Path, accepted_images: Path, backbone: Path, head: Path, ou
     Raises:
         GraftError: The base has no such cut, or an image can no longer be used.
     """
+    images = image_folder(images)
     facts = json.loads(require(backbone / "backbone.json", "backbone").read_text(encoding="utf-8"))
     layers = cuts.LayerList(facts["name"], facts["layers"], facts["cuts"])
     cut = resolve_cut(params.cut, layers, facts["taps"])

@@ -14,6 +14,9 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("path", pa.string()),
     ("label", pa.string()),
     ("split", pa.string()),
+    ("given_label", pa.string()),
+    ("given_split", pa.string()),
+    ("given_group", pa.string()),
     ("sha256", pa.string()),
     ("phash", pa.uint64()),
     ("group", pa.int64()),
@@ -21,6 +24,14 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("width", pa.int32()),
     ("height", pa.int32()),
     ("bytes", pa.int64()),
+    ("mode", pa.string()),
+    ("is_grey", pa.bool_()),
+    ("brightness", pa.float32()),
+    ("shadows", pa.float32()),
+    ("highlights", pa.float32()),
+    ("contrast", pa.float32()),
+    ("entropy", pa.float32()),
+    ("sharpness", pa.float32()),
     ("kind", pa.string()),
     ("reason", pa.string()),
 ]
@@ -30,13 +41,23 @@ SCHEMA = pa.schema(COLUMNS)
 class Row(NamedTuple):
     """One file: the properties that the scan could find out; a file that cannot be used has a kind and a reason.
 
-    `path` lies below the images' folder, `sha256` is in hex, `phash` is a perceptual hash of 64 bits, `group` the
-    number of its near-duplicates, `width` and `height` are pixels after the EXIF orientation.
+    `path` lies below the images' folder, `sha256` is in hex, `phash` is a perceptual hash of 64 bits, `width` and
+    `height` are pixels after the EXIF orientation. `group` numbers the images that share a split: near-duplicates, and
+    those of the same `given_group`. `given_split` and `given_group` are what the folders or the table say, and
+    `given_label` is the class before a correction of `label`; each is None where nothing is given.
+
+    The rest describes the pixels: `mode` is that of the file in Pillow's words, `is_grey` says that the three channels
+    are equal. `brightness`, `contrast`, `shadows` and `highlights` are mean, standard deviation, 5th and 99th
+    percentile of the luma, in 0..1; `entropy` is that of its histogram in bits, 0..8; `sharpness`, >= 0, is the
+    standard deviation of its Laplacian on a small copy of the image.
     """
 
     path: str
     label: str
     split: str | None = None
+    given_label: str | None = None
+    given_split: str | None = None
+    given_group: str | None = None
     sha256: str | None = None
     phash: int | None = None
     group: int | None = None
@@ -44,6 +65,14 @@ class Row(NamedTuple):
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
+    mode: str | None = None
+    is_grey: bool | None = None
+    brightness: float | None = None
+    shadows: float | None = None
+    highlights: float | None = None
+    contrast: float | None = None
+    entropy: float | None = None
+    sharpness: float | None = None
     kind: QuarantineKind | None = None
     reason: str | None = None
 

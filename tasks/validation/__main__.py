@@ -1,7 +1,7 @@
 """Command of the `validation` stage."""
 
 from tasks.common import params
-from tasks.common.command import parse_paths, quiet_imports, run_command
+from tasks.common.command import IMAGES, parse_paths, quiet_imports, run_command
 
 
 def main() -> None:
@@ -9,6 +9,7 @@ def main() -> None:
     arguments = parse_paths(
         "validation",
         "Judge the manifest and set aside what cannot be used.",
+        images=IMAGES,
         manifest="manifest (.parquet)",
         out="folder to write",
     )
@@ -18,7 +19,7 @@ def main() -> None:
     with quiet_imports():
         from tasks.validation.stage import validate_dataset
 
-    validate_dataset(arguments.manifest, arguments.out, section)
+    validate_dataset(arguments.images, arguments.manifest, arguments.out, section)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from tasks.common.errors import GateError, QuarantineKind
 from tasks.common.files import atomic_file
 from tasks.common.params import Validation
 from tasks.common.progress import say
+from tasks.images.sources import image_folder
 from tasks.tables import accepted, manifest, quarantine
 from tasks.tables.quarantine import Quarantined
 from tasks.validation.checkpoint import run_checkpoint
@@ -17,12 +18,13 @@ from tasks.validation.report import print_failures
 from tasks.validation.suite import BLOCKING, class_suite, image_suite
 
 
-def validate_dataset(manifest_file: Path, out: Path, params: Validation) -> None:
+def validate_dataset(images: Path, manifest_file: Path, out: Path, params: Validation) -> None:
     """Write results, Data Docs, `accepted.parquet`, `quarantine.csv` and `summary.json` into the folder `out`.
 
     Raises:
         GateError: A blocking expectation fails; the report is written all the same.
     """
+    images = image_folder(images)
     table = manifest.read(manifest_file)
     frame = table.to_pandas()
     verdicts = judge_images(frame, params.min_side)

@@ -14,7 +14,7 @@ from PIL import features
 
 from tasks.common.errors import GraftError
 from tasks.features.runtimes import Runtime
-from tasks.features.store import Store
+from tasks.store import Store
 
 TASKS = Path(__file__).parents[2]
 PACKAGES = ("common", "features", "images", "onnx", "tables")

@@ -17,7 +17,7 @@ from tasks.features.cluster.worker import Job, Shard, ShardResult, compute_shard
 from tasks.features.extractor import segment_rows
 from tasks.features.recipe import Recipe
 from tasks.features.request import Workload
-from tasks.features.store import Store
+from tasks.store import Store
 
 RETRIES = 3
 # With the next shard waiting at the scheduler, no worker is idle; with at least four shards a worker, none waits long

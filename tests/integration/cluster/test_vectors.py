@@ -18,7 +18,7 @@ from tasks.common.errors import GraftError
 from tasks.features.cluster import computation, worker
 from tasks.features.cluster.connection import cluster_address
 from tasks.features.extractor import Extractor, make_extractor
-from tasks.features.store import Store
+from tasks.store import Store
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run
 from tests.tasks.conftest import noise, write_accepted
 

@@ -13,8 +13,9 @@ from tasks.dataset.scan import IMAGE_SUFFIXES
 from tasks.dataset.stage import scan_dataset
 from tasks.images import decoding
 from tasks.tables import manifest
-from tests.tasks.conftest import noise
+from tests.tasks.conftest import ROOT, noise
 
+CORRECTIONS = ROOT / "data" / "corrections.csv"
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "tiff": "TIFF"}
 
 
@@ -53,7 +54,7 @@ def photos(tmp_path: Path) -> Path:
 
 def scan(photos: Path, params: Dataset) -> dict[str, dict[str, Any]]:
     out = photos.parent / "manifest.parquet"
-    scan_dataset(photos, out, params)
+    scan_dataset(photos, CORRECTIONS, out, params)
     table = pq.read_table(out)
     assert table.schema.equals(manifest.SCHEMA)
     return {row["path"]: row for row in table.to_pylist()}
@@ -166,7 +167,7 @@ def test_near_duplicates_share_a_group_and_a_split(photos: Path, settings: Param
 
 def test_the_same_images_give_the_same_manifest_byte_for_byte(photos: Path, settings: Params, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        scan_dataset(photos, tmp_path / name, settings.dataset)
+        scan_dataset(photos, CORRECTIONS, tmp_path / name, settings.dataset)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
@@ -174,10 +175,10 @@ def test_the_last_line_of_progress_counts_the_files_that_cannot_be_used(
     photos: Path, settings: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "b" / "empty.png").touch()
-    scan_dataset(photos, photos.parent / "manifest.parquet", settings.dataset)
+    scan_dataset(photos, CORRECTIONS, photos.parent / "manifest.parquet", settings.dataset)
     assert capsys.readouterr().err.endswith("dataset: 12 images, 1 files that cannot be used\n")
     (photos / "b" / "notes.txt").touch()
     (photos / "fish").mkdir()
-    scan_dataset(photos, photos.parent / "manifest.parquet", settings.dataset)
+    scan_dataset(photos, CORRECTIONS, photos.parent / "manifest.parquet", settings.dataset)
     expected = "dataset: 12 images, 1 files that cannot be used, 1 other files, 1 empty class folders\n"
     assert capsys.readouterr().err.endswith(expected)

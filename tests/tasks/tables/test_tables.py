@@ -12,7 +12,9 @@ from tasks.tables import accepted, manifest, predictions, quarantine, reference
 
 CLASSES = ["dark", 'with "quotes"\nand ä']
 PROBABILITIES = np.random.default_rng(0).random((3, 2), np.float32)
-GOOD = manifest.Row("a/1.png", "a", "train", "0" * 64, 2**64 - 1, 3, "PNG", 20, 30, 400)
+GOOD = manifest.Row(
+    "a/1.png", "a", "train", sha256="0" * 64, phash=2**64 - 1, group=3, format="PNG", width=20, height=30, bytes=400
+)
 BAD = manifest.Row("a/2.txt", "a", sha256="1" * 64, bytes=3, kind=QuarantineKind.DAMAGED, reason="damaged: x")
 
 

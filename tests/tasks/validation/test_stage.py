@@ -54,7 +54,9 @@ def empty_folder(label: str) -> Rows:
 
 def validate(folder: Path, rows: Rows, settings: Params, **changed: Any) -> Path:
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "manifest.parquet")
-    validate_dataset(folder / "manifest.parquet", folder / "out", settings.validation.model_copy(update=changed))
+    validate_dataset(
+        folder, folder / "manifest.parquet", folder / "out", settings.validation.model_copy(update=changed)
+    )
     return folder / "out"
 
 
@@ -125,7 +127,7 @@ def test_a_good_dataset_passes_with_its_report(good_report: Path) -> None:
 def test_the_accepted_images_are_the_rows_of_the_manifest_without_kind_and_reason(good_report: Path) -> None:
     table = pq.read_table(good_report / "accepted.parquet")
     assert table.schema.names == [name for name in SCHEMA.names if name not in {"kind", "reason"}]
-    assert table.to_pylist() == [{name: row[name] for name in table.schema.names} for row in GOOD]
+    assert table.to_pylist() == [{name: row.get(name) for name in table.schema.names} for row in GOOD]
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -245,7 +247,7 @@ def test_the_whole_report_is_the_same_bytes_twice(tmp_path: Path, settings: Para
 
 def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path, settings: Params) -> None:
     with pytest.raises(GraftError, match="Run `dvc repro dataset`"):
-        validate_dataset(tmp_path / "manifest.parquet", tmp_path / "out", settings.validation)
+        validate_dataset(tmp_path, tmp_path / "manifest.parquet", tmp_path / "out", settings.validation)
 
 
 def test_names_from_anywhere_are_escaped_in_the_pages(tmp_path: Path, settings: Params) -> None:

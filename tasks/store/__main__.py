@@ -7,8 +7,8 @@ from pathlib import Path
 from tasks.common import params
 from tasks.common.command import run_command
 from tasks.common.errors import GraftError
-from tasks.features.store import Store, usage
-from tasks.features.store.location import default_location
+from tasks.store import Store, usage
+from tasks.store.location import default_location
 
 PARAMS = Path("params.yaml")
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.features.store.collection import Collection, Description, Keys, from_json, to_json
-from tests.tasks.features.store.helpers import COLLECTION, DESCRIPTION, make_keys
+from tasks.store.collection import Collection, Description, Keys, from_json, to_json
+from tests.tasks.store.helpers import COLLECTION, DESCRIPTION, make_keys
 
 
 def test_the_folder_of_a_collection_stays_the_same_or_else_all_is_computed_again() -> None:

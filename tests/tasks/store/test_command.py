@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tasks.common.command import run_command
-from tasks.features.store import Description, Store
-from tasks.features.store.__main__ import main
-from tests.tasks.features.store.helpers import ROOT, fill, make_keys, start
+from tasks.store import Description, Store
+from tasks.store.__main__ import main
+from tests.tasks.store.helpers import ROOT, fill, make_keys, start
 
-HEAVY = "import sys, tasks.features.store.__main__; print({'onnx', 'onnxruntime', 'PIL', 'keras'} & sys.modules.keys())"
+HEAVY = "import sys, tasks.store.__main__; print({'onnx', 'onnxruntime', 'PIL', 'keras'} & sys.modules.keys())"
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tasks.features.store.collection import DIGEST_BYTES, Keys
+from tasks.store.collection import DIGEST_BYTES, Keys
 
 VIEW_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: neighbouring views get distant numbers
 Rows = npt.NDArray[np.int64]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tasks.common.errors import GraftError
-from tasks.features.store import Collection, Description, Keys, Store
-from tasks.features.store.collection import Vectors
-from tasks.features.store.segment import encode
+from tasks.store import Collection, Description, Keys, Store
+from tasks.store.collection import Vectors
+from tasks.store.segment import encode
 
 ROOT = Path(__file__).parents[4]  # not from conftest: it imports libraries that take a writer's process a second
 COLLECTION = Collection("1" * 64, "2" * 64, "", "onnxruntime 1.32.0", "float32", 5)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tasks.common.errors import GraftError
-from tasks.features.store import Store
-from tests.tasks.features.store.helpers import (
+from tasks.store import Store
+from tests.tasks.store.helpers import (
     COLLECTION,
     DESCRIPTION,
     concatenated,
@@ -27,8 +27,8 @@ from tests.tasks.features.store.helpers import (
 
 WRITER = """
 import sys
-from tasks.features.store import Store
-from tests.tasks.features.store.helpers import fill, make_keys
+from tasks.store import Store
+from tests.tasks.store.helpers import fill, make_keys
 store = Store(sys.argv[1])
 for seed in map(int, sys.argv[2:]):
     fill(store, make_keys(300, seed))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tasks.common.files import cache_folder
-from tasks.features.store import Store
-from tasks.features.store.location import default_location
+from tasks.store import Store
+from tasks.store.location import default_location
 from tests.tasks.conftest import nobody
-from tests.tasks.features.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
+from tests.tasks.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
 
 ROOM = "Make room and give write access there, or set features.store to another location."
 ACCESS = "Give read access there, or set features.store to another location."

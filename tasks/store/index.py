@@ -5,11 +5,11 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from tasks.features.store.collection import Collection, Keys, Vectors
-from tasks.features.store.key_table import KeyTable
-from tasks.features.store.location import Entry, Location, error_text
-from tasks.features.store.scan import list_segments, read_segments
-from tasks.features.store.segment import DamagedError, decode, read_keys
+from tasks.store.collection import Collection, Keys, Vectors
+from tasks.store.key_table import KeyTable
+from tasks.store.location import Entry, Location, error_text
+from tasks.store.scan import list_segments, read_segments
+from tasks.store.segment import DamagedError, decode, read_keys
 
 CACHE_BYTES = 1 << 28
 Mask = npt.NDArray[np.bool_]

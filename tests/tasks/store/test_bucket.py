@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from pyarrow import fs
 
-from tasks.features.store import Store
-from tasks.features.store.usage import Pruned, prune, usage
-from tests.tasks.features.store.conftest import S3Server, options
-from tests.tasks.features.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
+from tasks.store import Store
+from tasks.store.usage import Pruned, prune, usage
+from tests.tasks.store.conftest import S3Server, options
+from tests.tasks.store.helpers import COLLECTION, error_of, fill, make_keys, segment, stored
 
 NETWORK = "Check its address, the credentials and the network, or set features.store to another location."
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tasks.common.threads import ordered_map
-from tasks.features.store.location import Entry, Location, error_text
-from tasks.features.store.segment import NAME, DamagedError, Reader
+from tasks.store.location import Entry, Location, error_text
+from tasks.store.segment import NAME, DamagedError, Reader
 
 READERS = 8
 Result = TypeVar("Result")

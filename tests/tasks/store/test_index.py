@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.features.store import Keys, Store
-from tasks.features.store.key_table import VIEW_FACTOR
-from tasks.features.store.segment import encode
-from tasks.features.store.usage import usage
-from tests.tasks.features.store.helpers import (
+from tasks.store import Keys, Store
+from tasks.store.key_table import VIEW_FACTOR
+from tasks.store.segment import encode
+from tasks.store.usage import usage
+from tests.tasks.store.helpers import (
     COLLECTION,
     DESCRIPTION,
     concatenated,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tasks.features.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors
-from tasks.features.store.index import CACHE_BYTES, Index
-from tasks.features.store.location import Location
-from tasks.features.store.segment import encode
+from tasks.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors
+from tasks.store.index import CACHE_BYTES, Index
+from tasks.store.location import Location
+from tasks.store.segment import encode
 
 __all__ = ["CACHE_BYTES", "DIGEST_BYTES", "Collection", "Description", "Index", "Keys", "Store", "Vectors"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import safetensors.numpy
 
-from tasks.features.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors, from_json, to_json
+from tasks.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors, from_json, to_json
 
 SUFFIX = ".safetensors"
 NAME = re.compile(r"[0-9a-f]{64}\.safetensors")

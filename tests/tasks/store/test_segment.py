@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tasks.features.store import Keys
-from tasks.features.store.collection import Collection, Description, to_json
-from tasks.features.store.segment import HEADER_BYTES, DamagedError, decode, encode, read_header, read_keys
-from tests.tasks.features.store.helpers import COLLECTION, DESCRIPTION, make_keys, segment, vectors_of
+from tasks.store import Keys
+from tasks.store.collection import Collection, Description, to_json
+from tasks.store.segment import HEADER_BYTES, DamagedError, decode, encode, read_header, read_keys
+from tests.tasks.store.helpers import COLLECTION, DESCRIPTION, make_keys, segment, vectors_of
 
 KEYS = make_keys(7)
 VECTORS = vectors_of(KEYS)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.features.store import Description, Store
-from tasks.features.store.usage import Pruned, Usage, prune, show, usage
+from tasks.store import Description, Store
+from tasks.store.usage import Pruned, Usage, prune, show, usage
 from tests.tasks.conftest import nobody
-from tests.tasks.features.store.helpers import COLLECTION, DESCRIPTION, error_of, fill, make_keys, segment, stored
+from tests.tasks.store.helpers import COLLECTION, DESCRIPTION, error_of, fill, make_keys, segment, stored
 
 VIEWS = COLLECTION._replace(augmentation="3" * 64)
 WIDE = COLLECTION._replace(width=1024)

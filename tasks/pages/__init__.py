@@ -1,0 +1,1 @@
+"""Self-contained pages for people: templates, their style, and thumbnails of images."""

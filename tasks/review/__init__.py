@@ -1,0 +1,1 @@
+"""Finds likely wrong labels and odd images in the cached features, for a person to review."""
