@@ -14,13 +14,15 @@ IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volum
 class Entry(NamedTuple):
     """A file of the dataset: its path below the root with forward slashes, its class, and why it is set aside.
 
-    A folder that cannot be used is an entry too; its path ends in a slash unless it is a link.
+    `split` (train, val or test) and `group` are None where neither folders nor a table give them. A folder that cannot be used is an entry too; its path ends in a slash unless it is a link.
     """
 
     path: str
     label: str
     kind: QuarantineKind | None = None
     reason: str | None = None
+    split: str | None = None
+    group: str | None = None
 
 
 def list_files(root: Path) -> list[Entry]:

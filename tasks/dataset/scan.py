@@ -24,7 +24,14 @@ IMAGE_SUFFIXES = frozenset(SUFFIXES.split())
 
 def scan_file(root: Path, entry: Entry, max_megapixels: float) -> Row:
     """Read one file once and return its row, without a split; a file that cannot be used carries kind and reason."""
-    row = Row(entry.path, entry.label, kind=entry.kind, reason=entry.reason)
+    row = Row(
+        entry.path,
+        entry.label,
+        given_split=entry.split,
+        given_group=entry.group,
+        kind=entry.kind,
+        reason=entry.reason,
+    )
     if entry.kind in {None, QuarantineKind.NO_CLASS} and is_other_file(root / entry.path):
         size = (root / entry.path).stat().st_size
         return row._replace(bytes=size, kind=QuarantineKind.OTHER_FILE, reason="not an image by name or content")
@@ -36,12 +43,13 @@ def scan_file(root: Path, entry: Entry, max_megapixels: float) -> Row:
         return row._replace(kind=QuarantineKind.UNREADABLE, reason=f"cannot be read: {error.strerror}")
     row = row._replace(sha256=sha256(content).hexdigest(), bytes=len(content))
     try:
-        pixels, encoding = decode(content, max_megapixels)
+        image = decode(content, max_megapixels)
     except ImageError as error:
         return row._replace(kind=error.kind, reason=str(error))
-    height, width, _ = pixels.shape
-    perceptual_hash = int(str(imagehash.phash(Image.fromarray(pixels))), 16)
-    return row._replace(phash=perceptual_hash, format=encoding, width=width, height=height)
+    perceptual_hash = int(str(imagehash.phash(Image.fromarray(image.pixels))), 16)
+    return row._replace(
+        phash=perceptual_hash, format=image.format, mode=image.mode, width=image.width, height=image.height
+    )
 
 
 def is_other_file(path: Path) -> bool:

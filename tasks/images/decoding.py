@@ -3,6 +3,7 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,14 +59,25 @@ def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
     return decode(content, max_megapixels)[0]
 
 
-def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixels, str]:
+class Decoded(NamedTuple):
+    """A decoded image: RGB pixels, uint8 [H, W, 3], the name of its format, and its mode in Pillow's words.
+
+    `width` and `height` are those of the whole image, upright; they are larger than those of `pixels` if these were
+    decoded at a reduced scale.
+    """
+
+    pixels: Pixels
+    format: str
+    mode: str
+    width: int
+    height: int
+
+
+def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
     """Decode the first frame of an encoded image and apply its EXIF orientation.
 
     Transparent parts are blended with white, and greys of more than 8 bits are scaled to 8 bits. docs/decoding.md
     states the rules, which every client of the exported model must follow.
-
-    Returns:
-        RGB pixels, uint8 [H, W, 3], and the name of the format.
 
     Raises:
         ImageError: the content is empty, in no known format, damaged, or has too many pixels.
@@ -80,7 +92,9 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> tuple[Pixe
                 message = f"{width}x{height} pixels are more than {max_megapixels:g} megapixels"
                 raise ImageError(message, QuarantineKind.TOO_LARGE)
             encoding = image.format or ""
-            return np.asarray(_to_rgb(_turn_upright(image), encoding)), encoding
+            mode = image.mode
+            pixels = np.asarray(_to_rgb(_turn_upright(image), encoding))
+            return Decoded(pixels, encoding, mode, pixels.shape[1], pixels.shape[0])
     except ImageError:
         raise
     except UnidentifiedImageError as error:

@@ -39,14 +39,14 @@ def encode(image: Image.Image, encoding: str, **options: Any) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["PNG", "BMP", "TIFF"])
 def test_lossless_formats_decode_to_the_pixels_that_were_written(encoding: str) -> None:
-    pixels, name = decode(encode(PHOTO, encoding))
+    pixels, name, *_ = decode(encode(PHOTO, encoding))
     assert name == encoding
     np.testing.assert_array_equal(pixels, np.asarray(PHOTO))
 
 
 @pytest.mark.parametrize("encoding", ["JPEG", "WEBP", "GIF"])
 def test_lossy_formats_decode_to_the_right_shape(encoding: str) -> None:
-    pixels, name = decode(encode(PHOTO, encoding))
+    pixels, name, *_ = decode(encode(PHOTO, encoding))
     assert (name, pixels.shape, pixels.dtype.name) == (encoding, (6, 4, 3), "uint8")
 
 
