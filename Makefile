@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train setup test test-all lint lock bench starter
+.PHONY: train setup test test-all fuzz lint lock bench starter
 
 train: setup
 	$(BIN)/graft train

@@ -1,4 +1,4 @@
-"""Classify images with an exported model: nothing but onnxruntime, numpy and Pillow.
+"""Classify images with an exported model: nothing but onnxruntime, numpy and Pillow, and pi-heif for HEIC.
 
     python examples/predict.py artifacts/export/model.onnx IMAGE...
 
@@ -14,6 +14,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from PIL import ExifTags, Image, PngImagePlugin
+
+try:
+    from pi_heif import register_heif_opener  # type: ignore[import-untyped]
+except ImportError:
+    pass
+else:
+    register_heif_opener()
+
+# The formats that Graft reads, as far as this Pillow does. TGA is last, because its plugin takes many files for TGA.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA")
+Image.init()
+READABLE_FORMATS = [name for name in FORMATS if name in Image.OPEN]
 
 # Large colour profiles and XMP in PNG files are no reason to refuse the pixels; Pillow's own limit is 1 MB.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20
@@ -35,8 +47,12 @@ def read(path: str) -> np.ndarray:
 
     docs/decoding.md states the rules.
     """
+    content = Path(path).read_bytes()
+    if content[4:8] == b"ftyp" and content[8:12].startswith((b"he", b"mif1")) and "HEIF" not in READABLE_FORMATS:
+        message = "HEIC needs pi-heif: pip install pi-heif"
+        raise ValueError(message)
     # From a path, Pillow maps some TIFF files into memory and then gets their orientation wrong.
-    with Image.open(BytesIO(Path(path).read_bytes())) as image:
+    with Image.open(BytesIO(content), formats=READABLE_FORMATS) as image:
         if not isinstance(image.info.get("xmp"), bytes):
             image.info.pop("xmp", None)  # Pillow fails to search other types for an orientation
         image.load()
@@ -54,14 +70,14 @@ def read(path: str) -> np.ndarray:
 
 
 def to_eight_bits(image: Image.Image, *, is_tiff: bool) -> Image.Image:
-    """Scale greys of more than 8 bits by their full range, which TIFF files leave open."""
+    """Scale greys of more than 8 bits by their full range, which TIFF files and floats leave open."""
     values = np.asarray(image, dtype=np.float64)
     lowest, highest = values.min(), values.max()
     if not 0 <= lowest <= highest <= FULL_RANGES[-1]:
         message = f"grey values from {lowest:g} to {highest:g} do not fit 16 bits"
         raise ValueError(message)
     full_range = FULL_RANGES[-1]
-    if is_tiff:
+    if is_tiff or image.mode == "F":
         ranges = (1, *FULL_RANGES) if image.mode == "F" else FULL_RANGES
         full_range = next(candidate for candidate in ranges if highest <= candidate)
     return Image.fromarray((values / (full_range / 255)).round().astype(np.uint8))

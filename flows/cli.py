@@ -1,7 +1,6 @@
 """The `graft` command."""
 
 import os
-import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,14 +9,15 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from flows import data_folder, dvc, params_file, report, server, workspace
-from flows.dvc import Outcome, StageError
+from flows import dvc, params_file, report, server, workspace
+from flows.command import errors_in_one_line
+from flows.data import commands as data_commands
+from flows.data import layout, sources
+from flows.dvc import Outcome
 from flows.live_display import LiveDisplay
 from flows.observer import observer
 from tasks.common import params
-from tasks.common.errors import GraftError
 
 PREFECT_DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -31,6 +31,7 @@ PREFECT_DEFAULTS = {
 PASS_ARGUMENTS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(data_commands.app, name="data")
 
 
 def _show_version(requested: bool) -> None:  # noqa: FBT001  typer passes a flag's value by position
@@ -50,33 +51,23 @@ def graft(
 
 @app.command()
 def train(
-    data: Annotated[Path | None, typer.Option(help="Folder of class folders to train on.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of class folders, table or archive to train on.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Network to graft onto, e.g. ResNet50.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value of params.yaml; repeatable.")
     ] = None,
 ) -> None:
     """Train, export and test a classifier; only what changed runs."""
-    errors = Console(stderr=True)
-    # Python's default would end this process at once and leave the running stage behind.
-    signal.signal(signal.SIGTERM, _exit_on_signal)
-    try:
+    with errors_in_one_line():
         root = workspace.find(Path.cwd())
         with workspace.lock(root, on_wait=print):
             _edit_params(root, data, backbone, set_ or [])
-            data_folder.check_names(root, params.load(root / "params.yaml").dataset.source)
+            if data is None:
+                layout.check_names(root, params.load(root / "params.yaml").dataset.source)
             stale = dvc.stale(root)
         if not stale:
             print("nothing to do: params, data and outputs are up to date")
         _print_summary(root, _run_flow(Console()) if stale else [])
-    except GraftError as error:
-        if isinstance(error, StageError) and error.trace:
-            errors.print(Text(error.trace), soft_wrap=True)
-        errors.print(Text(f"error: {error}", style="red"), soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; the next run goes on from the last finished stage")
-        sys.exit(130)
 
 
 @app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
@@ -96,19 +87,17 @@ def _run_module(module: str, context: typer.Context) -> NoReturn:
     sys.exit(subprocess.run([sys.executable, "-m", module, *context.args], check=False).returncode)
 
 
-def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)
-
-
 def _edit_params(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:
     path = root / "params.yaml"
     changes: list[tuple[str, object]] = []
     if data is not None:
-        if not data.is_dir():
-            message = f"--data {data} is not a folder. Expected one folder a class, {data}/CLASS/IMAGE."
-            raise GraftError(message)
-        data_folder.check_choice(data, root)
-        changes.append(("dataset.source", data_folder.source_of(data.resolve(), root)))
+        source = sources.local_source(data, root)
+        if source.table is None:
+            layout.check_choice(data, root)
+        layout.check_names(root, source.source)
+        changes += source.changes()
+        if notice := sources.outside_notice(source.source, root):
+            print(notice)
     if backbone is not None:
         changes.append(("backbone.name", backbone))
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":

@@ -1,9 +1,7 @@
 """DVC's command line: stale stages, the graph of stages, and bringing one up to date. No Prefect here."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -11,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from flows import process
 from tasks.common.errors import GraftError
 
 How = Literal["ran", "restored", "up to date"]
 
 TEMPORARY_FAILURE = 75
-SECONDS_TO_END = 10.0
 NODE = re.compile(r'^"(.+?)"(?: -> "(.+)")?;$', re.MULTILINE)
 
 
@@ -68,30 +66,35 @@ def reproduce(root: Path, stage: str, on_line: Callable[[str], None]) -> Outcome
     Raises StageError.
     """
     start = time.monotonic()
-    lines: list[str] = []
-    process = subprocess.Popen(
-        _command("repro", "--single-item", stage),
-        cwd=root,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        for line in process.stdout or ():
-            if text := line.rstrip():
-                lines.append(text)
-                on_line(text)
-        code = process.wait()
-    except BaseException:
-        _end_group(process)
-        raise
+    code, lines = process.run(_command("repro", "--single-item", stage), root, on_line)
     if code != 0:
-        raise _failure(stage, lines)
+        raise stage_failure(stage, lines)
     return Outcome(stage, _how(lines), time.monotonic() - start)
+
+
+def add(root: Path, data: Path, out: str) -> None:
+    """Put a file or a folder under DVC as `out`, a path below `root`; data that lie elsewhere are copied there.
+
+    Raises GraftError with DVC's own message.
+    """
+    is_in_place = data.resolve() == (root / out).resolve()
+    _change(root, out, "add", *([] if is_in_place else ["--out", out]), out if is_in_place else str(data.resolve()))
+
+
+def import_url(root: Path, url: str, out: str) -> None:
+    """Download a file or a folder as `out`, a path below `root`, and put it under DVC; raises GraftError."""
+    _change(root, out, "import-url", url, out)
+
+
+def stage_failure(stage: str, lines: list[str]) -> StageError:
+    """Return the error of a stage that failed, from the lines that it and DVC wrote."""
+    prefix = f"graft {stage}: error: "
+    own_errors = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    code = re.search(r"exited with (\d+)", "\n".join(lines))
+    text = f"{stage}: {own_errors[-1] if own_errors else _dvc_error(lines, 'dvc repro failed')}"
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    trace = "\n".join(lines[starts[-1] :]) if starts and not own_errors else ""
+    return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)
 
 
 def _in_this_pipeline(name: str) -> bool:
@@ -104,23 +107,29 @@ def _in_this_pipeline(name: str) -> bool:
 
 def _query(root: Path, *arguments: str) -> str:
     done = subprocess.run(
-        _command(*arguments), cwd=root, env=_environment(), capture_output=True, text=True, check=False
+        _command(*arguments), cwd=root, env=process.environment(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise GraftError(_dvc_error(done.stderr.splitlines(), f"dvc {arguments[0]} failed"))
     return done.stdout
 
 
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """End a process and all its children: interrupt them, then terminate, then kill those that remain."""
-    for number, patience in ((signal.SIGINT, SECONDS_TO_END), (signal.SIGTERM, SECONDS_TO_END), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(patience)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+def _change(root: Path, out: str, *arguments: str) -> None:
+    """Run a command that writes `out`; on a terminal, DVC itself shows its progress and its errors."""
+    (root / out).parent.mkdir(parents=True, exist_ok=True)
+    on_terminal = sys.stderr.isatty()
+    done = subprocess.run(
+        _command(*arguments),
+        cwd=root,
+        env=process.environment(),
+        stdout=subprocess.PIPE,
+        stderr=None if on_terminal else subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        failed = f"dvc {arguments[0]} failed"
+        raise GraftError(failed if on_terminal else _dvc_error(done.stderr.splitlines(), failed))
 
 
 def _how(lines: list[str]) -> How:
@@ -131,25 +140,9 @@ def _how(lines: list[str]) -> How:
     return "up to date"
 
 
-def _failure(stage: str, lines: list[str]) -> StageError:
-    prefix = f"graft {stage}: error: "
-    own_errors = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
-    code = re.search(r"exited with (\d+)", "\n".join(lines))
-    text = f"{stage}: {own_errors[-1] if own_errors else _dvc_error(lines, 'dvc repro failed')}"
-    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    trace = "\n".join(lines[starts[-1] :]) if starts and not own_errors else ""
-    return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)
-
-
 def _dvc_error(lines: list[str], otherwise: str) -> str:
     return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), otherwise)
 
 
 def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-
-
-def _environment() -> dict[str, str]:
-    # `python` in dvc.yaml must be this interpreter, whether or not its environment is activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}

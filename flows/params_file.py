@@ -14,7 +14,7 @@ from tasks.common.files import atomic_file
 
 
 def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
-    """Set each `section.key` to its value.
+    """Set each `section.key`, or a key of a section inside a section, to its value.
 
     Raises ParamsError, and leaves the file as it was, if any of them is wrong.
     """
@@ -28,11 +28,17 @@ def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
     params.load(path)
     document = yaml.load(path)
     for key, value in changes:
-        section, _, name = key.partition(".")
-        if not name:
+        *sections, name = key.split(".")
+        if not sections:
             message = f"--set expects section.key=value; found '{key}={value}'."
             raise ParamsError(message)
-        document.setdefault(section, {})[name] = value
+        target = document
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                message = f"--set {key}: '{section}' is no section of params.yaml."
+                raise ParamsError(message)
+        target[name] = value
     text = StringIO()
     yaml.dump(document, text)
     params.check(YAML(typ="safe", pure=True).load(text.getvalue()), path)

@@ -1,19 +1,22 @@
 """The results of a run, read from the files that its stages wrote."""
 
 import csv
+import hashlib
 import html
 import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from flows.data_folder import escape
 from flows.dvc import Outcome
 from tasks.common import params
+from tasks.common.text import printable
 
 MODEL = Path("artifacts/export/model.onnx")
-VALIDATION_REPORT = Path("artifacts/validation/docs/index.html")
+VALIDATION_REPORT = Path("artifacts/validation/report.html")
 VALIDATION_SUMMARY = Path("artifacts/validation/summary.json")
+CHANGES = Path("artifacts/validation/changes.json")
+MANIFEST = Path("artifacts/dataset/manifest.parquet")
 METRICS = Path("artifacts/evaluation/metrics.json")
 CLASS_METRICS = Path("artifacts/evaluation/classes.csv")
 VALIDATION = VALIDATION_SUMMARY.parent.name
@@ -45,11 +48,25 @@ def warnings(root: Path, stages: Collection[str] = (VALIDATION, EVALUATION)) -> 
     texts = []
     if VALIDATION in stages:
         texts += _shorten(_validation_warnings(root), "of the validation")
+        texts += _shorten(changes(root, "warnings"), "about changes")
     if EVALUATION in stages:
         unrecognised, rare = _class_warnings(root)
         texts += _shorten(unrecognised, "about classes with recall 0")
         texts += _shorten(rare, f"about classes with fewer than {FEW_TEST_IMAGES} test images")
     return texts
+
+
+def changes(root: Path, kind: str = "lines") -> list[str]:
+    """Return the differences from the data of the last run (`lines`), or the large ones (`warnings`).
+
+    The file lies outside of what DVC tracks, so it counts only if it is about the manifest that is here.
+    """
+    if not (root / CHANGES).is_file() or not (root / MANIFEST).is_file():
+        return []
+    document = json.loads((root / CHANGES).read_text(encoding="utf-8"))
+    with (root / MANIFEST).open("rb") as file:
+        is_current = document["manifest"] == hashlib.file_digest(file, "sha256").hexdigest()
+    return [printable(text) for text in document[kind]] if is_current else []
 
 
 def starter_notice(root: Path) -> str | None:
@@ -95,7 +112,7 @@ def _validation_warnings(root: Path) -> list[str]:
     path = root / VALIDATION_SUMMARY
     if not path.is_file():
         return []
-    return [escape(text) for text in json.loads(path.read_text(encoding="utf-8")).get("warnings", [])]
+    return [printable(text) for text in json.loads(path.read_text(encoding="utf-8")).get("warnings", [])]
 
 
 def _class_warnings(root: Path) -> tuple[list[str], list[str]]:
@@ -105,7 +122,7 @@ def _class_warnings(root: Path) -> tuple[list[str], list[str]]:
     unrecognised, rare = [], []
     with (root / CLASS_METRICS).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            name, count = escape(row["class"]), int(row["images"])
+            name, count = printable(row["class"]), int(row["images"])
             if count == 0:
                 rare.append(f"class '{name}' has no test images")
             elif float(row["recall"]) == 0:

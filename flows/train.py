@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import data_folder, dvc, pipeline, report, workspace
+from flows import dvc, pipeline, report, workspace
+from flows.data import layout
 from flows.dvc import Outcome, StageError
 from flows.observer import observer
 from flows.progress import ProgressArtifact
@@ -24,7 +25,7 @@ def train() -> list[Outcome]:
     root = workspace.find(Path.cwd())
     source = params.load(root / "params.yaml").dataset.source
     with workspace.lock(root, _report_wait):
-        data_folder.check_names(root, source)
+        layout.check_names(root, source)
         outcomes: list[Outcome] = []
         try:
             stale, renewed = dvc.stale(root), set[str]()

@@ -12,6 +12,7 @@ from tasks.common.errors import ParamsError, did_you_mean
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Level = Literal["blocking", "warning", "off"]
 Width = Annotated[int, Field(ge=1, le=65536)]
 
 
@@ -72,14 +73,50 @@ class Dataset(Section):
     max_megapixels: Positive = Field(description="larger images are set aside")
 
 
+class Checks(Section):
+    """The checks of a dataset: blocking ones stop the run, warnings are reported, and `off` leaves a check out."""
+
+    images_per_class: Level = Field(description="every class has min_images_per_class usable images")
+    classes: Level = Field(description="there are min_classes classes")
+    expected_classes: Level = Field(description="the classes are those of expected_classes")
+    usable: Level = Field(description="at most max_unusable_fraction of the pictures cannot be used")
+    splits: Level = Field(description="every class has training, validation and test images")
+    split_shares: Level = Field(description="no class has far more or fewer images in a split than wanted")
+    imbalance: Level = Field(description="no class is more than max_class_ratio times as large as another")
+    class_names: Level = Field(description="class names differ in more than case, spaces or Unicode form")
+    duplicates: Level = Field(description="no image is in two classes")
+    near_duplicates: Level = Field(description="no image looks the same as one of another class")
+    leakage: Level = Field(description="given splits share no image, no near-duplicates and no group")
+    shortcuts: Level = Field(description="format, size and greyness do not tell the classes apart")
+    modes: Level = Field(description="no few pictures are grey or stored in another mode than the others")
+    sizes: Level = Field(description="no picture is far larger or smaller than the others")
+    aspect_ratios: Level = Field(description="no picture is far longer than wide, or wider than long")
+    blank: Level = Field(description="no picture is of a single colour")
+    dark: Level = Field(description="no picture is nearly black")
+    overexposed: Level = Field(description="no picture is nearly white")
+    blurred: Level = Field(description="no picture is far less sharp than the others")
+    low_information: Level = Field(description="no picture has few different values")
+
+
 class Validation(Section):
     """The conditions under which a dataset is good enough to train on."""
 
-    min_classes: int = Field(ge=2, description="the run stops if there are fewer classes")
+    min_classes: int = Field(ge=2, description="least number of classes")
+    expected_classes: list[str] | None = Field(description="names of all classes; null: any")
     min_images_per_class: int = Field(ge=3, description="least number of usable images in every class")
-    max_unusable_fraction: Fraction = Field(description="the run stops if a larger share of the images is unusable")
+    max_unusable_fraction: Fraction = Field(description="largest share of the pictures that cannot be used")
     min_side: int = Field(ge=1, description="pixels; images with a shorter side are set aside")
-    max_class_ratio: float = Field(ge=1, description="largest class size over smallest; a warning above it")
+    max_class_ratio: float = Field(ge=1, description="largest class size over smallest")
+    max_share_difference: float = Field(gt=0, le=1, description="of a class's share of a split from the wanted share")
+    rare_fraction: float = Field(gt=0, lt=0.5, description="a mode is rare if a smaller share of the pictures has it")
+    size_factor: Positive = Field(description="quartile ranges; sizes farther outside the quartiles are odd")
+    max_aspect_ratio: float = Field(ge=1, description="longer over shorter side, and over that of the median picture")
+    min_contrast: Fraction = Field(description="standard deviation of the luma; a picture below it is blank")
+    min_highlights: Fraction = Field(description="99th percentile of the luma; a picture below it is dark")
+    max_shadows: Fraction = Field(description="5th percentile of the luma; a picture above it is overexposed")
+    min_sharpness: Fraction = Field(description="relative to the median picture; a picture below it is blurred")
+    min_entropy: float = Field(ge=0, le=8, description="bits; a picture below it has little information")
+    checks: Checks
 
 
 class Backbone(Section):

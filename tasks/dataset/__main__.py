@@ -9,7 +9,7 @@ def main() -> None:
     """Scan --images into the manifest --out."""
     arguments = parse_paths(
         "dataset",
-        "Scan a folder of class folders: decode, hash, split.",
+        "Scan the images of a folder, a table or an archive: decode, hash, split.",
         images="folder or archive of the images",
         corrections="corrections of labels (.csv)",
         out="manifest to write (.parquet)",

@@ -1,20 +1,22 @@
-"""The files of a dataset's folder and the class of each."""
+"""The files of a dataset's folder with the class and the split that their folders give them."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.common.errors import GraftError, QuarantineKind
-
-IGNORED = frozenset({"thumbs.db", "desktop.ini"})
-# Operating systems and storage devices leave these folders behind; as classes without images they would stop the run.
-IGNORED_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
+from tasks.common.text import printable, readable
+from tasks.dataset.layout import Layout, expect, find_layout
+from tasks.dataset.names import split_of
+from tasks.dataset.suggestions import show, suggest_parent
+from tasks.dataset.tree import Item, Pictures, Tree, walk
 
 
 class Entry(NamedTuple):
     """A file of the dataset: its path below the root with forward slashes, its class, and why it is set aside.
 
-    `split` (train, val or test) and `group` are None where neither folders nor a table give them. A folder that cannot be used is an entry too; its path ends in a slash unless it is a link.
+    `split` (train, val or test) and `group` are None where neither folders nor a table give them. A folder that cannot
+    be used is an entry too; its path ends in a slash unless it is a link. `label` is "" where a file has no class.
     """
 
     path: str
@@ -26,81 +28,111 @@ class Entry(NamedTuple):
 
 
 def list_files(root: Path) -> list[Entry]:
-    """List every visible file below `root`, sorted by path; the first folder of its path is its class.
+    """List every visible file below `root`, sorted by path, with the class and the split of its folders.
 
-    Files that cannot be used, and linked, unreadable and empty class folders, are listed with their kind and reason.
+    Only names are looked at. Set aside with kind and reason are: names that are not UTF-8; links to folders, to nothing
+    and out of `root`; pipes, sockets and devices; unreadable folders and empty class folders; files in no class folder;
+    pictures of a split without class folders. A folder without a picture by suffix is no class, unless it is empty or
+    unreadable or no file of the dataset has such a suffix.
 
     Raises:
-        GraftError: The folder is missing, cannot be read, holds no files, or holds a single class.
+        GraftError: The folder is missing or cannot be read, holds no files or a single class, or another folder is
+            visibly the dataset.
     """
-    layout = f"Expected one folder a class, {root}/CLASS/IMAGE"
     if not root.is_dir():
-        message = f"{root} is not a folder. {layout}; set dataset.source in params.yaml."
+        message = f"{show(root)} is not a folder. {expect(root)}; set dataset.source in params.yaml."
         raise GraftError(message)
-    entries = sorted(_walk(root), key=lambda entry: (entry.path, entry.reason or ""))
-    classes = sorted({entry.label for entry in entries if entry.label})
+    tree = walk(str(root))
+    pictures = Pictures(tree.items)
+    layout = find_layout(root, pictures)
+    unlabelled = _unlabelled_splits(pictures) if layout == Layout.SPLITS else {}
+    classes = _class_folders(tree, pictures, layout)
+    entries = [_entry(item, layout, classes, unlabelled, pictures) for item in tree.items]
+    entries += _empty_folders(tree, layout, unlabelled)
+    _require_classes(root, entries, layout, is_flat=pictures.direct[""] > 0)
+    return sorted(entries, key=lambda entry: (entry.path, entry.reason or ""))
+
+
+def _class_folders(tree: Tree, pictures: Pictures, layout: Layout) -> set[str]:
+    """Return the paths of the folders that are classes: those with pictures, or with a folder that is not read."""
+    depth = 2 if layout == Layout.SPLITS else 1
+    folders = {folder for folder in pictures.total if folder and folder.count("/") == depth - 1}
+    for item in tree.items:
+        parts = item.path.rstrip("/").split("/")
+        if item.is_folder and len(parts) >= depth:
+            folders.add("/".join(parts[:depth]))
+    if layout == Layout.SPLITS:
+        folders = {folder for folder in folders if split_of(folder.partition("/")[0])}
+    return folders
+
+
+def _unlabelled_splits(pictures: Pictures) -> dict[str, str]:
+    """Return the split folders without classes, each with the reason why its pictures have none.
+
+    A test set without labels lies directly in its folder, or in a single folder that is no class.
+    """
+    tops = pictures.subfolders[""]
+    trained = {name for top in tops if split_of(top) == "train" for name in pictures.subfolders[top]}
+    reasons = {}
+    for top in tops:
+        names = pictures.subfolders[top]
+        if not names:
+            reasons[top] = f"has no label: its folder '{readable(top)}' holds no class folders"
+        elif len(names) == 1 and names[0] not in trained:
+            reasons[top] = f"has no label: its folder '{readable(names[0])}' is no class of the training split"
+    return reasons
+
+
+def _entry(item: Item, layout: Layout, classes: set[str], unlabelled: dict[str, str], pictures: Pictures) -> Entry:
+    parts = item.path.rstrip("/").split("/")
+    folders = parts if item.is_folder else parts[:-1]
+    top = folders[0] if folders else ""
+    depth = 2 if layout == Layout.SPLITS else 1
+    is_class = top not in unlabelled and "/".join(folders[:depth]) in classes
+    label = readable(folders[depth - 1]) if is_class else ""
+    split = None
+    if layout == Layout.SPLITS:
+        split = split_of(top)
+    elif layout == Layout.SPLITS_IN_CLASSES and len(folders) > 1:
+        split = split_of(folders[1])
+    path, kind, reason = readable(item.path), item.kind, item.reason
+    if kind is None and path != item.path:
+        kind, reason = QuarantineKind.BAD_NAME, "the name is not valid UTF-8"
+    elif kind is None and top in unlabelled and pictures.include(item.path):
+        kind, reason = QuarantineKind.UNLABELLED, unlabelled[top]
+    elif kind is None and not label:
+        kind, reason = QuarantineKind.NO_CLASS, "lies in no class folder"
+    return Entry(path, label, kind, reason, split)
+
+
+def _empty_folders(tree: Tree, layout: Layout, unlabelled: dict[str, str]) -> Iterator[Entry]:
+    """Yield the class folders, and the split folders, below which no file is listed."""
+    depth = 2 if layout == Layout.SPLITS else 1
+    filled = {"/".join(item.path.split("/")[:level]) for item in tree.items for level in range(1, depth + 1)}
+    for folder in tree.folders:
+        top, *below = folder.split("/")
+        split = split_of(top) if layout == Layout.SPLITS else None
+        is_class = len(below) == depth - 1
+        is_split = split is not None and not below
+        if folder in filled or top in unlabelled or (layout == Layout.SPLITS and split is None):
+            continue
+        if is_split or (is_class and (not below or top in filled)):
+            label = readable(folder.rpartition("/")[2]) if is_class else ""
+            yield Entry(f"{readable(folder)}/", label, QuarantineKind.EMPTY_FOLDER, "the folder holds no files", split)
+
+
+def _require_classes(root: Path, entries: list[Entry], layout: Layout, *, is_flat: bool) -> None:
+    shown = show(root)
     if all(entry.kind == QuarantineKind.EMPTY_FOLDER for entry in entries):
-        message = f"{root} holds no images. {layout}; set dataset.source in params.yaml."
+        message = f"{shown} holds no images. {expect(root)}; set dataset.source in params.yaml."
         raise GraftError(message)
-    if len(classes) <= 1:
-        content = f"one class, '{classes[0]}'" if classes else "files but no class folders"
-        message = f"{root} holds {content}. {layout}, with two classes or more."
+    classes = sorted({entry.label for entry in entries} - {""})
+    if len(classes) > 1:
+        return
+    content = f"one class, '{printable(classes[0])}'" if classes else "files but no class folders"
+    # A folder with loose pictures may be one of the classes.
+    if is_flat and (advice := suggest_parent(root)):
+        message = f"{shown} holds {content}, but its parent holds class folders: {advice}."
         raise GraftError(message)
-    return entries
-
-
-def _walk(root: Path) -> list[Entry]:
-    entries: list[Entry] = []
-    class_folders: list[str] = []
-
-    def list_unreadable(error: OSError) -> None:
-        folder = Path(error.filename).relative_to(root)
-        reason = f"cannot be read: {error.strerror}"
-        if folder == Path():
-            message = f"{root} {reason}. Give yourself the right to read it, or set dataset.source in params.yaml."
-            raise GraftError(message) from error
-        entries.append(_folder_entry(folder, QuarantineKind.UNREADABLE, reason))
-
-    for folder, subfolders, files in os.walk(root, onerror=list_unreadable):
-        relative = Path(folder).relative_to(root)
-        subfolders[:] = [name for name in subfolders if _is_visible_folder(name)]
-        links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
-        entries += [
-            _folder_entry(relative / name, QuarantineKind.LINK, "a folder behind a symbolic link is not followed")
-            for name in links
-        ]
-        visible = [name for name in files if not name.startswith(".") and name.lower() not in IGNORED]
-        entries += [_file_entry(relative / name) for name in visible]
-        if relative == Path():
-            class_folders = [*subfolders]
-    labels = {entry.label for entry in entries}
-    empty = [name for name in class_folders if _readable(name) not in labels]
-    return entries + [
-        _folder_entry(Path(name), QuarantineKind.EMPTY_FOLDER, "the folder holds no files") for name in empty
-    ]
-
-
-def _is_visible_folder(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in IGNORED_FOLDERS
-
-
-def _readable(text: str) -> str:
-    """Return the text with escapes in the place of bytes that are not UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _folder_entry(folder: Path, kind: QuarantineKind, reason: str) -> Entry:
-    path = _readable(folder.as_posix())
-    label = path.split("/", 1)[0]
-    return Entry(path if kind == QuarantineKind.LINK else f"{path}/", label, kind, reason)
-
-
-def _file_entry(path: Path) -> Entry:
-    text = path.as_posix()
-    readable = _readable(text)
-    label = readable.split("/", 1)[0] if "/" in readable else ""
-    if readable != text:
-        return Entry(readable, label, QuarantineKind.BAD_NAME, "the name is not valid UTF-8")
-    if not label:
-        return Entry(text, label, QuarantineKind.NO_CLASS, "lies in no class folder")
-    return Entry(text, label)
+    message = f"{shown} holds {content}. {expect(root, layout)}, with two classes or more."
+    raise GraftError(message)

@@ -3,6 +3,7 @@
 from tasks.common import params
 from tasks.common.command import ACCEPTED, IMAGES, parse_paths, run_command
 from tasks.evaluation.stage import evaluate_model
+from tasks.store import open_store
 
 
 def main() -> None:
@@ -15,8 +16,15 @@ def main() -> None:
         model="exported model (.onnx)",
         out="folder to write",
     )
-    section = params.load(arguments.params).evaluation
-    evaluate_model(arguments.images, arguments.accepted, arguments.model, arguments.out, section)
+    sections = params.load(arguments.params)
+    evaluate_model(
+        arguments.images,
+        arguments.accepted,
+        arguments.model,
+        arguments.out,
+        sections.evaluation,
+        open_store(sections.features.store),
+    )
 
 
 if __name__ == "__main__":

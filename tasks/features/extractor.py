@@ -15,8 +15,9 @@ from tasks.features.runtimes import load_forward
 from tasks.images.augmentation import make_view
 from tasks.images.decoding import Pixels
 from tasks.images.inference import Array, Batch, Inference, Item
-from tasks.onnx import graphs
-from tasks.onnx.sessions import Session
+from tasks.images.preprocessing import Mask
+from tasks.images.resized import ResizedPixels
+from tasks.onnx.resizing import resize_session
 from tasks.store import Keys, Store
 
 SEGMENT_BYTES = 8 << 20
@@ -43,7 +44,7 @@ class Extractor:
         for batch in self.inference.run(workload, self.batch_size, self.threads):
             part = workload.part(slice(start, start + len(batch)))
             usable = np.array([path not in batch.refused for path in part.paths], np.bool_)
-            writer.add(part.keys.take(usable), batch.outputs)
+            writer.add(part.keys.take(usable), part.scaled[usable], batch.outputs)
             start += len(batch)
             yield batch
         writer.flush()
@@ -60,7 +61,7 @@ def make_extractor(
     """
     count = threads or available_cores()
     model = onnx.load_from_string(recipe.model)
-    resize = Session(graphs.extract(model, "image", "resized"), threads=1)
+    resize = resize_session(model)
     tensors = [tap.tensor for tap in recipe.taps]
     forward = load_forward(model, tensors, recipe.runtime, recipe.precision, workers or count)
     spec, seed = recipe.augmentation
@@ -69,7 +70,9 @@ def make_extractor(
         view = make_view(pixels, item.sha256, item.view, seed, spec)
         return np.asarray(resize(view[None])[0])
 
-    return Extractor(recipe, store, Inference(root, prepare, forward), batch_size, count)
+    resized = ResizedPixels(store, recipe.preprocessing)
+    inference = Inference(root, prepare, forward, recipe.preprocessing.min_side, resized)
+    return Extractor(recipe, store, inference, batch_size, count)
 
 
 def compute(workload: Workload, extractor: Extractor, name: str) -> dict[str, str]:
@@ -98,12 +101,14 @@ class _SegmentWriter:
         self._store, self._recipe = store, recipe
         self._segment_rows = segment_rows(recipe)
         self._keys: list[Keys] = []
+        self._scaled: list[Mask] = []
         self._outputs: list[list[Array]] = []
         self._rows = 0
 
-    def add(self, keys: Keys, outputs: list[Array]) -> None:
+    def add(self, keys: Keys, scaled: Mask, outputs: list[Array]) -> None:
         if len(keys.views):
             self._keys.append(keys)
+            self._scaled.append(scaled)
             self._outputs.append(outputs)
             self._rows += len(keys.views)
         if self._rows >= self._segment_rows:
@@ -114,8 +119,9 @@ class _SegmentWriter:
             return
         keys = Keys(*map(np.concatenate, zip(*self._keys, strict=True)))
         taps = [np.concatenate(vectors).astype(np.float32, copy=False) for vectors in zip(*self._outputs, strict=True)]
-        self._keys, self._outputs, self._rows = [], [], 0
-        for mask, collections in self._recipe.by_collections(keys):
+        scaled = np.concatenate(self._scaled)
+        self._keys, self._scaled, self._outputs, self._rows = [], [], [], 0
+        for mask, collections in self._recipe.by_collections(keys, scaled):
             selected = keys.take(mask)
             for collection, description, vectors in zip(collections, self._recipe.descriptions(), taps, strict=True):
                 self._store.write(collection, description, selected, vectors[mask])

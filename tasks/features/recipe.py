@@ -2,24 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from tasks.common import params
 from tasks.features.runtimes import Precision, Runtime, versioned_name
 from tasks.images import augmentation
 from tasks.images.augmentation import AugmentationSpec
-from tasks.images.decoding import VERSION as DECODING_VERSION
+from tasks.images.preprocessing import Mask, Preprocessing, Variant, by_variant
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import digest
 from tasks.onnx.int8.quantization import quantize_backbone
+from tasks.onnx.resizing import read_preprocessing
 from tasks.store import Collection, Description, Keys
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Tap(NamedTuple):
@@ -38,10 +34,10 @@ class Augmentation(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """Everything that decides a vector besides its image and its view.
+    """Everything that decides a vector besides its image, its view, and whether the image is decoded exactly.
 
-    `model` is the serialized graph from `image` to the taps. `plain` and `augmented` are the collections, one a tap, in
-    which the store keeps the vectors of plain images and of augmented views.
+    `model` is the serialized graph from `image` to the taps, `graphs` are the SHA-256 of its parts from the resized
+    image to each of them.
     """
 
     backbone: str
@@ -50,8 +46,8 @@ class Recipe(NamedTuple):
     runtime: Runtime
     precision: Precision
     augmentation: Augmentation
-    plain: tuple[Collection, ...]
-    augmented: tuple[Collection, ...]
+    preprocessing: Preprocessing
+    graphs: tuple[str, ...]
 
     @property
     def width(self) -> int:
@@ -62,21 +58,22 @@ class Recipe(NamedTuple):
         """Return the description of each tap."""
         return [Description(self.backbone, tap.layer) for tap in self.taps]
 
-    def by_collections(self, keys: Keys) -> Iterator[tuple[Mask, tuple[Collection, ...]]]:
-        """Yield which keys, bool [n], belong to which collections: those of plain images, then those of views."""
-        is_plain = keys.views == 0
-        for mask, collections in ((is_plain, self.plain), (~is_plain, self.augmented)):
-            if mask.any():
-                yield mask, collections
+    def by_collections(self, keys: Keys, scaled: Mask) -> Iterator[tuple[Mask, tuple[Collection, ...]]]:
+        """Yield which keys, bool [n], belong to which collections, one a tap, of the store.
 
-    def with_runtime(self, runtime: Runtime, precision: Precision) -> "Recipe":
-        """Return the recipe with the same graph run in another way; raises GraftError when the runtime is missing."""
-        name = versioned_name(runtime)
-        plain, augmented = (
-            tuple(collection._replace(runtime=name, precision=precision) for collection in collections)
-            for collections in (self.plain, self.augmented)
+        `scaled`, bool [n], says which images are decoded at a reduced scale.
+        """
+        for mask, variant in by_variant(keys.views, scaled):
+            yield mask, self._collections(variant)
+
+    def _collections(self, variant: Variant) -> tuple[Collection, ...]:
+        preprocessing = self.preprocessing.identity(scaled=variant.scaled)
+        augmentation = self.preprocessing.augmentation if variant.is_view else ""
+        runtime = versioned_name(self.runtime)
+        return tuple(
+            Collection(preprocessing, graph, augmentation, runtime, self.precision, tap.width)
+            for graph, tap in zip(self.graphs, self.taps, strict=True)
         )
-        return self._replace(runtime=runtime, precision=precision, plain=plain, augmented=augmented)
 
 
 def read_augmentation(section: params.Augmentation) -> Augmentation:
@@ -89,18 +86,12 @@ def make_recipe(model: onnx.ModelProto, views: Augmentation, runtime: Runtime, p
 
     Raises GraftError when the runtime is missing.
     """
-    runtime_name = versioned_name(runtime)  # before quantization, which takes long
+    versioned_name(runtime)  # raises before quantization, which takes long
     if precision == "int8":
         model = quantize_backbone(model)
     metadata = graphs.metadata(model)
     taps = tuple(Tap(**row) for row in json.loads(metadata["taps"]))
-    resize = digest(model, "image", "resized")
-    preprocessing = sha256(f"decoding {DECODING_VERSION}, resizing {resize}".encode()).hexdigest()
-    plain = tuple(
-        Collection(preprocessing, digest(model, "resized", tap.tensor), "", runtime_name, precision, tap.width)
-        for tap in taps
-    )
-    view_digest = augmentation.identity(views.spec, views.seed)
-    augmented = tuple(collection._replace(augmentation=view_digest) for collection in plain)
+    preprocessing = read_preprocessing(model, augmentation.identity(views.spec, views.seed))
+    digests = tuple(digest(model, "resized", tap.tensor) for tap in taps)
     backbone = json.loads(metadata["backbone"])["name"]
-    return Recipe(backbone, model.SerializeToString(), taps, runtime, precision, views, plain, augmented)
+    return Recipe(backbone, model.SerializeToString(), taps, runtime, precision, views, preprocessing, digests)

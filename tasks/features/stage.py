@@ -19,8 +19,7 @@ from tasks.features.recipe import make_recipe, read_augmentation
 from tasks.features.request import Positions, Request, read_request
 from tasks.features.stored_vectors import Part, StoredVectors
 from tasks.images.sources import image_folder
-from tasks.store import Store, Vectors
-from tasks.store.location import default_location
+from tasks.store import Vectors, open_store
 from tasks.tables import features
 
 BLOCK_ROWS = 1024
@@ -43,7 +42,7 @@ def extract_features(
             cannot compute in `params.precision`.
     """
     images = image_folder(images)
-    request, store = read_request(accepted, params.views), Store(default_location(params.store))
+    request, store = read_request(accepted, params.views), open_store(params.store)
     parts = _divide(request, require(backbone, "backbone"), params, augmentation)
     width = parts[0].recipe.width
     _check_disk(len(request), width, out)
@@ -86,7 +85,7 @@ def _divide(request: Request, backbone: Path, params: Features, augmentation: Au
     """Return the recipes of the request, each with its vectors.
 
     Validation and test vectors are always those that are served, in float32 by ONNX Runtime. Another runtime or
-    precision is for training vectors alone.
+    precision is for training vectors alone, as is decoding at a reduced scale.
     """
     if params.runtime == "onnxruntime" and params.precision != "float32":
         message = f"features.precision is {params.precision}; onnxruntime is float32. Set features.runtime to openvino."
@@ -96,12 +95,8 @@ def _divide(request: Request, backbone: Path, params: Features, augmentation: Au
     served = make_recipe(model, views, "onnxruntime", "float32")
     if (params.runtime, params.precision) == ("onnxruntime", "float32"):
         return [Part(np.arange(len(request)), served)]
-    if params.precision == "int8":
-        for_training = make_recipe(model, views, params.runtime, params.precision)
-    else:
-        for_training = served.with_runtime(params.runtime, params.precision)
-    train = request.in_split("train")
-    return [Part(np.flatnonzero(train), for_training), Part(np.flatnonzero(~train), served)]
+    for_training = make_recipe(model, views, params.runtime, params.precision)
+    return [Part(np.flatnonzero(request.scaled), for_training), Part(np.flatnonzero(~request.scaled), served)]
 
 
 def _reader(stored: StoredVectors, parts: list[Part], compute_here: Compute) -> Callable[[Positions], Vectors]:

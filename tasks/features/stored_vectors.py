@@ -11,6 +11,7 @@ from tasks.features.request import Positions, Request
 from tasks.store import Index, Store, Vectors
 
 CACHE_BYTES = 128 << 20
+VARIANTS = 3  # exact, scaled, and views of scaled images
 
 
 class Part(NamedTuple):
@@ -38,10 +39,12 @@ class StoredVectors:
         self._groups: list[_Group] = []
         self._group_of = np.zeros(len(request), np.int64)
         for number, part in enumerate(parts):
-            for mask, collections in part.recipe.by_collections(request.keys_at(part.positions)):
+            for mask, collections in part.recipe.by_collections(
+                request.keys_at(part.positions), request.scaled[part.positions]
+            ):
                 positions = part.positions[mask]
                 self._group_of[positions] = len(self._groups)
-                cache_bytes = CACHE_BYTES // (2 * len(parts) * len(collections))
+                cache_bytes = CACHE_BYTES // (VARIANTS * len(collections))
                 indexes = [store.index(collection, cache_bytes) for collection in collections]
                 self._groups.append(_Group(number, positions, indexes))
 

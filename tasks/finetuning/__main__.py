@@ -5,6 +5,7 @@ import shutil
 from tasks.common import params
 from tasks.common.command import ACCEPTED, IMAGES, parse_paths, quiet_imports, run_command
 from tasks.common.files import atomic_folder, require
+from tasks.store import open_store
 
 
 def main() -> None:
@@ -18,7 +19,8 @@ def main() -> None:
         head="folder of the head stage",
         out="folder to write",
     )
-    section = params.load(arguments.params).finetuning
+    sections = params.load(arguments.params)
+    section = sections.finetuning
     if not section.enabled:
         # This takes no time, because TensorFlow is not imported.
         with atomic_folder(arguments.out) as folder:
@@ -28,7 +30,15 @@ def main() -> None:
     with quiet_imports():
         from tasks.finetuning.stage import finetune
 
-    finetune(arguments.images, arguments.accepted, arguments.backbone, arguments.head, arguments.out, section)
+    finetune(
+        arguments.images,
+        arguments.accepted,
+        arguments.backbone,
+        arguments.head,
+        arguments.out,
+        section,
+        open_store(sections.features.store),
+    )
 
 
 if __name__ == "__main__":

@@ -21,20 +21,27 @@ from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
 from tasks.finetuning.parts import join_head, resolve_cut, split_base
 from tasks.images.inference import Inference, Item, require_all
+from tasks.images.resized import ResizedPixels
 from tasks.images.sources import image_folder
 from tasks.networks import cuts, saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head, preprocess
 from tasks.onnx import graphs
-from tasks.onnx.sessions import Array, Session
+from tasks.onnx.resizing import read_preprocessing, resize_session
+from tasks.onnx.sessions import Array
+from tasks.store import Store
 from tasks.tables import accepted, reference
 from tasks.tables.accepted import Accepted
 
 
-def finetune(images: Path, accepted_images: Path, backbone: Path, head: Path, out: Path, params: Finetuning) -> None:
+def finetune(
+    images: Path, accepted_images: Path, backbone: Path, head: Path, out: Path, params: Finetuning, store: Store
+) -> None:
     """Train the base above `params.cut` and the head, and write both into the folder `out`.
 
+    Resized pixels that the store has are used instead of the image files.
+
     Raises:
-        GraftError: The base has no such cut, or an image can no longer be used.
+        GraftError: The base has no such cut, an image can no longer be used, or the store cannot be used.
     """
     images = image_folder(images)
     facts = json.loads(require(backbone / "backbone.json", "backbone").read_text(encoding="utf-8"))
@@ -51,11 +58,13 @@ def finetune(images: Path, accepted_images: Path, backbone: Path, head: Path, ou
     classes = sorted({row.label for row in [*train, *val]})
     targets = np.array([classes.index(row.label) for row in [*train, *val]])
     graph = onnx.load(backbone / "backbone.onnx")
-    resize = Session(graphs.extract(graph, "image", "resized"), threads=1)
+    resize, preprocessing = resize_session(graph), read_preprocessing(graph)
     inference = Inference(
         images,
         prepare=lambda pixels, _: resize(pixels[None])[0],
         forward=_forward(lower, facts["mode"]),
+        min_side=preprocessing.min_side,
+        resized=ResizedPixels(store, preprocessing),
     )
     with TemporaryDirectory() as scratch:
         activations = _write_activations(
@@ -99,7 +108,7 @@ def _write_activations(
     size = (len(rows), *shape)
     say(f"finetuning: {np.prod(size) * 4 / 1e6:,.0f} MB of activations at the cut, kept on disk while training")
     activations = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=size)
-    items = [Item(row.path, row.sha256) for row in rows]
+    items = [Item(row.path, row.sha256, scaled=row.split == "train") for row in rows]
     batches = require_all(inference.run(items, batch_size, available_cores()), inference.root)
     done = 0
     for batch in track(batches, len(rows), "finetuning: boundary", size=len):

@@ -1,15 +1,18 @@
 """Decoding of image files, the same in every stage and in every client of the exported model."""
 
+import logging
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from tasks.common.errors import ImageError, QuarantineKind
+from tasks.images.bit_depth import scale_portable_map, to_eight_bits
+from tasks.images.formats import open_image, silence_libtiff
+from tasks.images.limits import check_header, check_size
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -27,15 +30,16 @@ PngImagePlugin.MAX_TEXT_MEMORY = MAX_METADATA_BYTES
 # `warnings.catch_warnings` around each image is not safe while other threads decode.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-# Raised with every change of the pixels that a file decodes to: vectors of the old pixels are then no longer found in
-# the feature store.
+# Pillow logs errors of damaged files too, and without a logger of the application they would reach the terminal.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+silence_libtiff()
+
+# Raised with every change of the pixels that a file decodes to, exactly or at a reduced scale: what the feature store
+# keeps of the old pixels is then no longer found.
 VERSION = 1
+SCALED_VERSION = 1
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_MEGAPIXELS = 100.0
-
-# Full ranges of 8, 10, 12, 14 and 16 bits, the depths of cameras and scanners. docs/decoding.md gives the reasons.
-FULL_RANGES = (255, 1023, 4095, 16383, 65535)
 
 # The EXIF orientation says how to turn stored pixels upright; 1 leaves them as they are.
 TRANSPOSITIONS = {
@@ -47,6 +51,7 @@ TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SWAPS_SIDES = {TRANSPOSITIONS[orientation] for orientation in (5, 6, 7, 8)}
 
 
 def read(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Pixels:
@@ -73,11 +78,20 @@ class Decoded(NamedTuple):
     height: int
 
 
-def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
+def version(min_side: int | None = None) -> str:
+    """Return a text that changes with the pixels that `decode` returns for this `min_side`, as a part of cache keys."""
+    return f"{VERSION}" if min_side is None else f"{VERSION}, scaled {SCALED_VERSION}, {min_side}"
+
+
+def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS, min_side: int | None = None) -> Decoded:
     """Decode the first frame of an encoded image and apply its EXIF orientation.
 
     Transparent parts are blended with white, and greys of more than 8 bits are scaled to 8 bits. docs/decoding.md
     states the rules, which every client of the exported model must follow.
+
+    With `min_side`, a JPEG is decoded at the smallest of the scales 1/8, 1/4, 1/2 and 1 at which both sides still have
+    at least that many pixels. This is several times faster for photos, and the pixels differ slightly from those that
+    exact decoding and resizing give; other formats are decoded as without it.
 
     Raises:
         ImageError: the content is empty, in no known format, damaged, or has too many pixels.
@@ -86,59 +100,50 @@ def decode(content: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Decoded:
         message = "the file is empty"
         raise ImageError(message, QuarantineKind.EMPTY)
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_megapixels * 1e6:
-                message = f"{width}x{height} pixels are more than {max_megapixels:g} megapixels"
-                raise ImageError(message, QuarantineKind.TOO_LARGE)
+        with open_image(content) as image:
+            check_header(image, content, max_megapixels)
             encoding = image.format or ""
             mode = image.mode
-            pixels = np.asarray(_to_rgb(_turn_upright(image), encoding))
-            return Decoded(pixels, encoding, mode, pixels.shape[1], pixels.shape[0])
+            size = image.size
+            if min_side is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+                image.draft(None, (min_side, min_side))
+            is_scaled = image.size != size
+            stored = scale_portable_map(image, content)
+            transposition = _load(stored)
+            upright = stored if transposition is None else stored.transpose(transposition)
+            if upright is not stored:
+                stored.close()  # frees the pixels as stored, 192 MB of a photo of 48 megapixels
+            check_size(*upright.size, max_megapixels)  # The data of some formats may differ from the header.
+            if not is_scaled:
+                size = upright.size
+            elif transposition in SWAPS_SIDES:
+                size = size[::-1]
+            return Decoded(np.asarray(_to_rgb(upright, encoding)), encoding, mode, *size)
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        message = f"not an image in a known format ({', '.join(FORMATS)})"
-        raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT) from error
     except Exception as error:  # For damaged bytes, decoders raise any type: OSError, SyntaxError, struct.error, ...
         message = f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
         raise ImageError(message, QuarantineKind.DAMAGED) from error
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation without rewriting EXIF data, where `ImageOps.exif_transpose` fails for bad values."""
+def _load(image: Image.Image) -> Image.Transpose | None:
+    """Decode the pixels as they are stored, and return the transposition that turns them upright.
+
+    EXIF data are not rewritten, as `ImageOps.exif_transpose` does, which fails for bad values.
+    """
     if not isinstance(image.info.get("xmp"), bytes):
         image.info.pop("xmp", None)  # Pillow fails to search other types for an orientation
     image.load()  # It reads EXIF data after the pixels of a PNG file, and already turns a TIFF file upright.
     try:
-        transposition = TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return TRANSPOSITIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  For damaged EXIF data, Pillow raises any type, and the pixels are good all the same
-        transposition = None
-    if transposition is None:
-        return image
-    upright = image.transpose(transposition)
-    image.close()  # frees the pixels as stored, 192 MB of a photo of 48 megapixels
-    return upright
+        return None
 
 
 def _to_rgb(image: Image.Image, encoding: str) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        image = _to_eight_bits(image, encoding)
+        image = to_eight_bits(image, encoding)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")  # `convert` would copy an RGB image
-
-
-def _to_eight_bits(image: Image.Image, encoding: str) -> Image.Image:
-    """Scale greys by their full range; `convert` would clip them at 255, which leaves an almost white image."""
-    values = np.asarray(image, dtype=np.float64)
-    lowest, highest = values.min(), values.max()
-    if not 0 <= lowest <= highest <= FULL_RANGES[-1]:  # comparisons with NaN are false, so NaN is refused too
-        message = f"grey values from {lowest:g} to {highest:g} do not fit 16 bits"
-        raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)
-    full_range = FULL_RANGES[-1]
-    if encoding == "TIFF":  # the only format that leaves the range of its greys open
-        ranges = (1, *FULL_RANGES) if image.mode == "F" else FULL_RANGES
-        full_range = next(candidate for candidate in ranges if highest <= candidate)
-    return Image.fromarray((values / (full_range / 255)).round().astype(np.uint8))

@@ -1,13 +1,52 @@
 """The folder of a dataset's images, whether the source is a folder or an archive."""
 
+import hashlib
 from pathlib import Path
 
+from filelock import FileLock
+
 from tasks.common.errors import GraftError
+from tasks.common.files import atomic_folder, cache_folder
+from tasks.common.progress import say
+from tasks.common.text import printable
+from tasks.images.archive import extract, is_archive
+
+EXPECTED = "Expected a folder of images or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz): set dataset.source"
+ARCHIVE_SUFFIXES = {".zip", ".tar"}
 
 
 def image_folder(source: Path) -> Path:
-    """Return the folder with the images of a source; raises GraftError if there is none."""
-    if not source.is_dir():
-        message = f"{source} is not a folder. Set dataset.source in params.yaml."
+    """Return the folder with the images of a source; raises GraftError if there is none.
+
+    An archive is extracted once into the cache folder, under its SHA-256. If it holds everything in a single folder,
+    that folder is returned.
+    """
+    if source.is_dir():
+        return source
+    shown = printable(str(source))
+    if not source.exists():
+        message = f"{shown} is missing. {EXPECTED} in params.yaml."
         raise GraftError(message)
-    return source
+    if not source.is_file() or not is_archive(source):
+        if source.is_file() and source.suffix.lower() in ARCHIVE_SUFFIXES:
+            message = f"{shown} is no complete zip or tar archive. Fetch or pack it again."
+            raise GraftError(message)
+        message = f"{shown} is neither a folder nor an archive. {EXPECTED} in params.yaml."
+        raise GraftError(message)
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = cache_folder() / "archives" / digest
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # A second process waits and then finds the folder complete.
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.exists():
+                say(f"extraction: {shown} to {printable(str(folder))}")
+                with atomic_folder(folder) as temporary:
+                    extract(source, temporary)
+    return _single_folder(folder) or folder
+
+
+def _single_folder(folder: Path) -> Path | None:
+    visible = [path for path in folder.iterdir() if path.name != "__MACOSX" and not path.name.startswith(".")]
+    return visible[0] if len(visible) == 1 and visible[0].is_dir() else None

@@ -1,13 +1,25 @@
-"""The feature store: a cache of vectors in a folder or a bucket, each computed once; see README.md."""
+"""The feature store: a cache of vectors and resized pixels in a folder or a bucket; see README.md."""
 
 from pathlib import Path
 
-from tasks.store.collection import DIGEST_BYTES, Collection, Description, Keys, Vectors
+from tasks.store.collection import DIGEST_BYTES, PIXELS, Collection, Description, Keys, Values, Vectors
 from tasks.store.index import CACHE_BYTES, Index
-from tasks.store.location import Location
+from tasks.store.location import Location, default_location
 from tasks.store.segment import encode
 
-__all__ = ["CACHE_BYTES", "DIGEST_BYTES", "Collection", "Description", "Index", "Keys", "Store", "Vectors"]
+__all__ = [
+    "CACHE_BYTES",
+    "DIGEST_BYTES",
+    "PIXELS",
+    "Collection",
+    "Description",
+    "Index",
+    "Keys",
+    "Store",
+    "Values",
+    "Vectors",
+    "open_store",
+]
 
 MARKERS = "markers"
 
@@ -24,8 +36,8 @@ class Store:
         """The location as messages show it, without credentials."""
         return self.location.name
 
-    def write(self, collection: Collection, description: Description, keys: Keys, vectors: Vectors) -> None:
-        """Write the vectors, float32 [n, width], of n keys as a segment; nothing for n = 0.
+    def write(self, collection: Collection, description: Description, keys: Keys, values: Values) -> None:
+        """Write the rows, [n, width] of the collection's dtype, of n keys as a segment; nothing for n = 0.
 
         The segment is there whole, or not at all. One that is there already, perhaps damaged, is replaced. Readers load
         whole segments, so 4 to 64 MB are best.
@@ -34,14 +46,14 @@ class Store:
             GraftError: The store cannot be written to.
             ValueError: The arrays do not fit each other or the collection, or are too large for a segment.
         """
-        if len(vectors):
-            name, content = encode(collection, description, keys, vectors)
+        if len(values):
+            name, content = encode(collection, description, keys, values)
             self.location.put(collection.id, name, content)
 
     def index(self, collection: Collection, cache_bytes: int = CACHE_BYTES) -> Index:
         """Return which keys of a collection the store has, none if there is no store yet; raises GraftError.
 
-        The index caches up to `cache_bytes` of the vectors that it read last.
+        The index caches up to `cache_bytes` of the rows that it read last.
         """
         return Index(self.location, collection, cache_bytes)
 
@@ -59,3 +71,8 @@ class Store:
     def remove_marker(self, name: str) -> None:
         """Remove a marker, if it is there; raises GraftError."""
         self.location.delete(MARKERS, name)
+
+
+def open_store(location: str | None) -> Store:
+    """Return the store at `features.store`, else GRAFT_STORE, else in the user's cache; raises GraftError."""
+    return Store(default_location(location))

@@ -7,8 +7,7 @@ from pathlib import Path
 from tasks.common import params
 from tasks.common.command import run_command
 from tasks.common.errors import GraftError
-from tasks.store import Store, usage
-from tasks.store.location import default_location
+from tasks.store import open_store, usage
 
 PARAMS = Path("params.yaml")
 
@@ -17,7 +16,7 @@ def main() -> None:
     """Show the store, or prune it and say how much was removed."""
     arguments = _parser().parse_args()
     configured = params.load(PARAMS).features.store if not arguments.store and PARAMS.exists() else None
-    store = Store(arguments.store or default_location(configured))
+    store = open_store(arguments.store or configured)
     if arguments.command is None:
         usage.show(store)
         return

@@ -1,4 +1,4 @@
-"""The identity of a feature vector: its collection, the SHA-256 of its image and the number of its view."""
+"""The identity of a vector or of resized pixels: the collection, the SHA-256 of the image and the view's number."""
 
 import hashlib
 import json
@@ -10,16 +10,20 @@ import numpy.typing as npt
 Digests = npt.NDArray[np.uint8]
 Views = npt.NDArray[np.uint16]
 Vectors = npt.NDArray[np.float32]
+Values = npt.NDArray[Any]
+"""Rows of a collection: float32 vectors, or uint8 pixels."""
 
 DIGEST_BYTES = 32
+PIXELS = "uint8"
 
 
 class Collection(NamedTuple):
-    """Everything that a vector depends on besides its image and its view.
+    """Everything that a vector, or a row of resized pixels, depends on besides its image and its view.
 
     `preprocessing` and `graph` are the SHA-256 of decoding with resizing, and of the graph up to the tap;
     `augmentation` is that of the augmentation and its seed ('' for plain images), all in hex; `runtime` is a name and a
-    version such as 'onnxruntime 1.32.0', `precision` is a word such as 'float32', `width` is the length of a vector.
+    version such as 'onnxruntime 1.32.0', `precision` is a word such as 'float32', `width` is the length of a row. In a
+    collection of pixels, `precision` is PIXELS and `graph` says how pixels become the bytes of a row.
     """
 
     preprocessing: str
@@ -28,6 +32,11 @@ class Collection(NamedTuple):
     runtime: str
     precision: str
     width: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the rows: uint8 for pixels, float32 for vectors of every precision."""
+        return np.dtype(np.uint8 if self.precision == PIXELS else np.float32)
 
     @property
     def id(self) -> str:
@@ -46,7 +55,7 @@ Record = TypeVar("Record", Collection, Description)
 
 
 class Keys(NamedTuple):
-    """Keys of n vectors of a collection: the SHA-256 of images, uint8 [n, 32], and numbers of views, uint16 [n].
+    """Keys of n rows of a collection: the SHA-256 of images, uint8 [n, 32], and numbers of views, uint16 [n].
 
     View 0 is the plain image.
     """

@@ -1,11 +1,11 @@
-"""The index of a collection: the keys that the store has, and their vectors in any order."""
+"""The index of a collection: the keys that the store has, and their rows in any order."""
 
 from collections import OrderedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.store.collection import Collection, Keys, Vectors
+from tasks.store.collection import Collection, Keys, Values
 from tasks.store.key_table import KeyTable
 from tasks.store.location import Entry, Location, error_text
 from tasks.store.scan import list_segments, read_segments
@@ -18,14 +18,14 @@ Mask = npt.NDArray[np.bool_]
 class Index:
     """The keys of one collection; for one thread.
 
-    Vectors are read a segment at a time and the last segments are cached: ask for vectors in the order in which they
-    were written, or for many at once.
+    Rows are read a segment at a time and the last segments are cached: ask for rows in the order in which they were
+    written, or for many at once.
     """
 
     def __init__(self, location: Location, collection: Collection, cache_bytes: int) -> None:
-        """Read the keys of all segments; cache up to `cache_bytes` of vectors. Raises GraftError."""
+        """Read the keys of all segments; cache up to `cache_bytes` of rows. Raises GraftError."""
         self._location, self._collection, self._cache_bytes = location, collection, cache_bytes
-        self._cache: OrderedDict[Entry, Vectors] = OrderedDict()
+        self._cache: OrderedDict[Entry, Values] = OrderedDict()
         self._reported: set[tuple[str, str]] = set()
         self._arrange({})
         self.refresh()
@@ -48,18 +48,19 @@ class Index:
         keys.check()
         return self._table.find(keys) < 0
 
-    def read(self, keys: Keys) -> tuple[Vectors, Mask]:
-        """Return the vectors of n keys in this order, float32 [n, width], and which of them are missing, bool [n].
+    def read(self, keys: Keys) -> tuple[Values, Mask]:
+        """Return the rows of n keys in this order, [n, width], and which of them are missing, bool [n].
 
-        The vector of a missing key is zero. Besides the keys for which `missing` is true, those are missing whose
-        segments turn out to be damaged or deleted; from then on `missing` is true for them as well.
+        They have the collection's dtype. The row of a missing key is zero. Besides the keys for which `missing` is
+        true, those are missing whose segments turn out to be damaged or deleted; from then on `missing` is true for
+        them as well.
 
         Raises:
             GraftError: The store cannot be reached.
             ValueError: The arrays are no keys.
         """
         keys.check()
-        vectors = np.zeros((len(keys.views), self._collection.width), np.float32)
+        values = np.zeros((len(keys.views), self._collection.width), self._collection.dtype)
         missing = np.ones(len(keys.views), np.bool_)
         pending = np.arange(len(keys.views))
         while pending.size:  # a second time only if segments were lost: others may have the same keys
@@ -68,17 +69,17 @@ class Index:
             segments = self._table.segments_of(rows)
             lost = set()
             for number in np.unique(segments).tolist():
-                segment_vectors = self._load(number)
-                if segment_vectors is None:
+                segment_values = self._load(number)
+                if segment_values is None:
                     lost.add(self._segments[number])
                     continue
                 here = segments == number
-                vectors[pending[here]] = segment_vectors[rows[here] - self._table.starts[number]]
+                values[pending[here]] = segment_values[rows[here] - self._table.starts[number]]
                 missing[pending[here]] = False
             if lost:
                 self._drop(lost)
             pending = pending[missing[pending]]
-        return vectors, missing
+        return values, missing
 
     def _arrange(self, segments: dict[Entry, Keys]) -> None:
         self._segments = list(segments)
@@ -88,8 +89,8 @@ class Index:
         numbered = enumerate(self._segments)
         self._arrange({entry: self._table.segment_keys(number) for number, entry in numbered if entry not in lost})
 
-    def _load(self, number: int) -> Vectors | None:
-        """Return the vectors of a segment, from the cache or its file; None if the file is damaged or deleted."""
+    def _load(self, number: int) -> Values | None:
+        """Return the rows of a segment, from the cache or its file; None if the file is damaged or deleted."""
         entry = self._segments[number]
         if entry in self._cache:
             self._cache.move_to_end(entry)
@@ -97,7 +98,7 @@ class Index:
         try:
             with self._location.open(self._collection.id, entry.name) as file:
                 content = file.read_buffer(entry.size + 1)  # one byte more, to notice a file that grew
-            keys, vectors = decode(entry.name, content, self._collection)
+            keys, values = decode(entry.name, content, self._collection)
             # The keys of the index were read without a look at the hash.
             indexed = self._table.segment_keys(number)
             if not (np.array_equal(keys.images, indexed.images) and np.array_equal(keys.views, indexed.views)):
@@ -108,10 +109,10 @@ class Index:
         except (DamagedError, OSError) as error:
             self._ignore({entry.name: error_text(error)})
             return None
-        self._cache[entry] = vectors
+        self._cache[entry] = values
         while sum(cached.nbytes for cached in self._cache.values()) > self._cache_bytes:
             self._cache.popitem(last=False)
-        return vectors
+        return values
 
     def _ignore(self, reasons: dict[str, str]) -> None:
         """Say once which files are ignored, and why; raises GraftError if the store itself is out of reach."""

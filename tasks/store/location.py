@@ -132,9 +132,9 @@ class Location:
             return
         self.check()
         for name, reason in sorted(reasons.items())[:LINES]:
-            say(f"features: {self.name}/{folder}/{name} is ignored: {reason}")
+            say(f"store: {self.name}/{folder}/{name} is ignored: {reason}")
         if len(reasons) > LINES:
-            say(f"features: {len(reasons) - LINES:,} more files there are ignored")
+            say(f"store: {len(reasons) - LINES:,} more files there are ignored")
 
     def check(self) -> None:
         """Raise GraftError if the location is a file, has no bucket or cannot be reached; it need not exist yet."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file
+from tasks.common.text import printable
 
 DIGEST = "0123456789abcdef"
 DIGEST_LENGTH = 64
@@ -37,20 +38,25 @@ def read(path: Path) -> dict[str, Correction]:
     """Return the corrections by SHA-256; the last line about an image counts.
 
     Raises:
-        GraftError: The file is missing or not UTF-8, has other columns, or has a line with a wrong value; the message
-            names the line.
+        GraftError: The file is missing, unreadable or not CSV in UTF-8, has other columns, or has a line with a wrong
+            value; the message names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or list(reader.fieldnames) != list(Correction._fields):
-                message = f"{path} has the columns {reader.fieldnames}; expected {', '.join(Correction._fields)}."
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if header != list(Correction._fields):
+                columns = f"the columns {', '.join(map(printable, header))}" if header else "no columns"
+                message = f"{path} has {columns}; expected {', '.join(Correction._fields)}."
                 raise GraftError(message)
-            corrections = [_parse(path, reader.line_num, row) for row in reader]
+            corrections = [_parse(path, reader.line_num, cells) for cells in reader if cells]
     except FileNotFoundError as error:
         message = f"{path} is missing. Restore it with `git checkout {path}`, or write its header by hand: " + ",".join(
             Correction._fields
         )
+        raise GraftError(message) from error
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
         raise GraftError(message) from error
     except (UnicodeDecodeError, csv.Error) as error:
         message = f"{path} is not a CSV file in UTF-8: {error}."
@@ -67,16 +73,21 @@ def write(path: Path, corrections: Iterable[Correction]) -> None:
         writer.writerows(ordered)
 
 
-def _parse(path: Path, line: int, row: dict[str, str]) -> Correction:
-    digest, action, label = row["sha256"], row["action"], row["label"]
+def _parse(path: Path, line: int, cells: list[str]) -> Correction:
+    if len(cells) != len(Correction._fields):
+        message = f"{path}, line {line:,}: {len(cells)} cells; expected {len(Correction._fields)}."
+        raise GraftError(message)
+    digest, action, label, image = cells
     wrong = None
-    if not digest or len(digest) != DIGEST_LENGTH or digest.strip(DIGEST):
-        wrong = f"sha256 is '{digest}'; expected {DIGEST_LENGTH} hexadecimal digits"
+    # Spreadsheets and people change the case of what they take for a number or a word.
+    digest, action = digest.strip().lower(), action.strip().lower()
+    if len(digest) != DIGEST_LENGTH or digest.strip(DIGEST):
+        wrong = f"sha256 is '{printable(digest)}'; expected {DIGEST_LENGTH} hexadecimal digits"
     elif action not in set(Action):
-        wrong = f"action is '{action}'; expected keep, relabel or drop"
-    elif action == Action.RELABEL and not label:
+        wrong = f"action is '{printable(action)}'; expected keep, relabel or drop"
+    elif action == Action.RELABEL and not label.strip():
         wrong = "label is empty; expected the new class"
     if wrong:
-        message = f"{path}, line {line}: {wrong}."
+        message = f"{path}, line {line:,}: {wrong}."
         raise GraftError(message)
-    return Correction(digest, Action(action), label or "", row["path"] or "")
+    return Correction(digest, Action(action), label, image)

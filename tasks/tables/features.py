@@ -79,3 +79,31 @@ def read(path: Path) -> Features:
     text_columns = file.read(columns=[*TEXTS, "view"])
     paths, labels, splits = (np.array(text_columns[name].to_pylist(), np.str_) for name in TEXTS)
     return Features(paths, labels, splits, text_columns["view"].to_numpy(), vectors)
+
+
+def read_plain(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Return the paths of the images, str [n], and the vectors of their plain views, float32 [n, width], in order.
+
+    Raises:
+        GraftError: The file is missing, or memory is too small for its vectors.
+    """
+    file = pq.ParquetFile(require(path, "features"))
+    width = file.schema_arrow.field("features").type.list_size
+    columns = file.read(columns=["path", "view"])
+    plain = columns["view"].to_numpy() == 0
+    paths = columns["path"].filter(pa.array(plain)).to_pylist()
+    needed, free = 3 * 4 * width * len(paths), psutil.virtual_memory().available
+    if needed > free:
+        message = (
+            f"{path} holds {len(paths):,} plain vectors of {width:,} numbers: comparing them needs {needed / 1e9:,.1f} "
+            f"GB of memory, and {free / 1e9:,.1f} GB are free. Set backbone.pooling to avg."
+        )
+        raise GraftError(message)
+    vectors = np.empty((len(paths), width), np.float32)
+    start = filled = 0
+    for batch in file.iter_batches(columns=["features"]):
+        values = cast("pa.FixedSizeListArray[Any, Any]", batch.column(0)).flatten().to_numpy().reshape(-1, width)
+        chosen = values[plain[start : start + len(batch)]]
+        vectors[filled : filled + len(chosen)] = chosen
+        start, filled = start + len(batch), filled + len(chosen)
+    return paths, vectors

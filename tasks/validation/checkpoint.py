@@ -1,11 +1,11 @@
 """A Great Expectations checkpoint over data frames, with Data Docs and no trace of when or where it ran."""
 
-import html
 import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
@@ -22,18 +22,18 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOMENT = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
 
 
-class Result(NamedTuple):
-    """The outcome of one expectation, as a row of results.json; `message` says it in a sentence."""
+class Verdict(NamedTuple):
+    """The verdict of an expectation: whether it holds, and how many of the rows break it."""
 
-    expectation: str
-    severity: str
     success: bool
-    found: str
-    message: str
+    broken: int
+    rows: int
 
 
-def run_checkpoint(frames: dict[str, pd.DataFrame], suites: dict[str, gx.ExpectationSuite], docs: Path) -> list[Result]:
-    """Check each frame against the suite of the same name and build Data Docs in the folder `docs`."""
+def run_checkpoint(
+    frames: Mapping[str, pd.DataFrame], suites: Mapping[str, gx.ExpectationSuite], docs: Path
+) -> dict[str, Verdict]:
+    """Check the frame of each suite, build Data Docs in the folder `docs`, and return the verdict on each column."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     context.add_data_docs_site(
@@ -45,20 +45,26 @@ def run_checkpoint(frames: dict[str, pd.DataFrame], suites: dict[str, gx.Expecta
         },
     )
     source = context.data_sources.add_pandas("dataset")
-    results = []
-    for name, frame in frames.items():
+    verdicts = {}
+    for name, suite in suites.items():
         batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        suite = context.suites.add(suites[name])
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(suite))
+        )
         checkpoint = context.checkpoints.add(Checkpoint(name=name, validation_definitions=[definition]))
         outcome = checkpoint.run(
-            batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name="graft", run_time=NO_TIME)
+            batch_parameters={"dataframe": frames[name]}, run_id=RunIdentifier(run_name="graft", run_time=NO_TIME)
         )
-        results += [_result(result) for report in outcome.run_results.values() for result in report.results]
+        for report in outcome.run_results.values():
+            for result in report.results:
+                counts = result.result
+                verdicts[result.expectation_config.kwargs["column"]] = Verdict(
+                    bool(result.success), counts.get("unexpected_count", 0), counts.get("element_count", 0)
+                )
     context.build_data_docs()
     for page in docs.rglob("*.html"):
         page.write_text(_make_repeatable(page.read_text(encoding="utf-8")), encoding="utf-8")
-    return results
+    return verdicts
 
 
 def _make_repeatable(page: str) -> str:
@@ -69,20 +75,3 @@ def _make_repeatable(page: str) -> str:
         return numbers.setdefault(match[0], f"part-{len(numbers)}")
 
     return UUID.sub(number, MOMENT.sub(NO_TIME.strftime("%Y%m%dT%H%M%S.%fZ"), page))
-
-
-def _result(result: Any) -> Result:
-    config = result.expectation_config
-    settings = ", ".join(f"{key} {value}" for key, value in config.kwargs.items() if key != "batch_id")
-    details = result.result
-    found = details.get("observed_value", details.get("partial_unexpected_list"))
-    if "unexpected_percent" in details:
-        found = f"{details['unexpected_count']} of {details['element_count']}: {found}"
-    expectation = f"{config.type.removeprefix('expect_')} ({settings})"
-    return Result(
-        expectation=expectation,
-        severity=str(getattr(config.severity, "value", config.severity)),
-        success=bool(result.success),
-        found=str(found),
-        message=html.unescape(config.description) if config.description else f"{expectation}: found {found}",
-    )

@@ -7,7 +7,7 @@ Severity = Literal["blocking", "warning", "note"]
 
 
 class Offender(NamedTuple):
-    """A file that a finding is about: its path below the images' folder, its class, its split, and a detail in words."""
+    """A file that a finding is about: its path below the images' folder, its class, its split and a detail in words."""
 
     path: str
     label: str
@@ -19,7 +19,7 @@ class Finding(NamedTuple):
     """The outcome of a check that does not hold.
 
     `check` is its name in the params, `message` says in a sentence what was expected and found, `advice` what to do
-    next; `offenders` are the files, the worst first, none where the finding is about whole classes.
+    next; `offenders` are the files, the worst first, none where the finding is about whole classes; `labels` are these.
     """
 
     check: str
@@ -27,3 +27,4 @@ class Finding(NamedTuple):
     message: str
     advice: str
     offenders: Sequence[Offender] = ()
+    labels: Sequence[str] = ()

@@ -1,42 +1,83 @@
-"""The data frames that the expectations are about: one of images, one of classes; and a summary of the images."""
+"""The data frames that the checks are about: all files, the accepted images, and the classes."""
 
-import html
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from tasks.common.errors import QuarantineKind
 
 SPLITS = ["train", "val", "test"]
-NOT_COUNTED = [QuarantineKind.COPY, QuarantineKind.OTHER_FILE, QuarantineKind.EMPTY_FOLDER]
+# Files of these kinds say nothing against a dataset; only pictures that cannot be used count.
+NOT_COUNTED = [
+    QuarantineKind.COPY,
+    QuarantineKind.OTHER_FILE,
+    QuarantineKind.EMPTY_FOLDER,
+    QuarantineKind.NOT_LISTED,
+    QuarantineKind.UNLABELLED,
+    QuarantineKind.DROPPED,
+    QuarantineKind.CONFLICTING_SPLIT,
+    QuarantineKind.SPECIAL_FILE,
+]
+# A folder with files of these kinds alone is no class.
+NOT_A_CLASS = [
+    QuarantineKind.OTHER_FILE,
+    QuarantineKind.NOT_LISTED,
+    QuarantineKind.UNLABELLED,
+    QuarantineKind.DROPPED,
+    QuarantineKind.SPECIAL_FILE,
+]
 
 
-def image_frame(manifest: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Return the manifest without copies, other files and empty folders; `set_aside` has the reason or is null.
+# Without these types, integers of a column with nulls would be rounded to floats.
+NULLABLE = {
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
 
-    They say nothing against a dataset; only pictures that cannot be used count at the gate.
+
+class Frames(NamedTuple):
+    """A dataset as the checks see it.
+
+    `files` is the manifest with the verdict in `kind` and `reason`, both null where an image is accepted; `accepted`
+    and `set_aside` are its two parts. `classes` has a row a class: label, train, val, test and images, all counts of
+    accepted images. `shares` are the wanted shares of the splits.
     """
-    frame = manifest.drop(columns=["kind", "reason", "phash", "group"]).assign(set_aside=verdicts["reason"])
-    frame = frame.loc[~verdicts["kind"].isin(NOT_COUNTED)].copy()
-    # Great Expectations writes values into its pages as they are, and file names come from anywhere.
-    for column in ("path", "label", "set_aside"):
-        frame[column] = frame[column].map(html.escape, na_action="ignore")
-    return frame
+
+    files: pd.DataFrame
+    accepted: pd.DataFrame
+    set_aside: pd.DataFrame
+    classes: pd.DataFrame
+    shares: Mapping[str, float]
 
 
-def class_frame(manifest: pd.DataFrame, is_accepted: pd.Series) -> pd.DataFrame:
-    """Return a row a class: usable images, those of each split, and how many times the smallest class it is.
+def to_frame(manifest: pa.Table) -> pd.DataFrame:
+    """Return the manifest as a data frame with its exact numbers."""
+    return manifest.to_pandas(types_mapper=NULLABLE.get)
 
-    Every class that the manifest names has a row. Without usable images, its splits are null, so that only the number
-    of images counts against it, and it is no measure for the others.
+
+def make_frames(manifest: pd.DataFrame, verdicts: pd.DataFrame, val_fraction: float, test_fraction: float) -> Frames:
+    """Return the frames of a manifest and the verdicts on its rows."""
+    files = manifest.assign(kind=verdicts["kind"], reason=verdicts["reason"])
+    is_accepted = files["kind"].isna()
+    shares = {"train": 1 - val_fraction - test_fraction, "val": val_fraction, "test": test_fraction}
+    # Each accepted image has a size, and calculations with nulls would need more care.
+    accepted = files[is_accepted].astype({"width": "int64", "height": "int64"})
+    return Frames(files, accepted, files[~is_accepted], class_frame(files), shares)
+
+
+def class_frame(files: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a class in the order of the names: `label`, the accepted images of each split, and `images`.
+
+    Each label with a picture, usable or not, is a class, and so is an empty class folder.
     """
-    labels = sorted(set(manifest["label"]) - {""})
-    accepted = manifest[is_accepted]
+    labels = sorted(set(files["label"][~files["kind"].isin(NOT_A_CLASS)]) - {""})
+    accepted = files[files["kind"].isna()]
     counts = pd.crosstab(accepted["label"], accepted["split"]).reindex(index=labels, columns=SPLITS, fill_value=0)
-    images = counts.sum(axis=1)
-    has_images = images > 0
-    smallest = images[has_images].min() if has_images.any() else 1
-    counts = counts.astype("Int64").where(has_images, axis=0)
-    counts = counts.assign(images=images, times_smallest=images / smallest)
+    counts = counts.assign(images=counts.sum(axis=1)).astype("int64")
     return counts.rename_axis(index="label", columns=None).reset_index()
 
 

@@ -1,19 +1,29 @@
-"""The expectations that do not hold, for people."""
+"""The findings for people: a table on the terminal, and the sentence that stops a run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from tasks.common.progress import say
+from tasks.validation.finding import Finding
+from tasks.validation.phrases import count
 
-from tasks.validation.checkpoint import Result
-
-WIDTH = 140
+MAX_ROWS = 20
 
 
-def print_failures(failures: Sequence[Result]) -> None:
-    """Print a row an expectation on standard error: what it says, its severity, and what was found in a sentence."""
-    table = Table("expectation", "severity", "found", title="Expectations that do not hold")
-    for failure in failures:
-        table.add_row(*(Text(cell) for cell in (failure.expectation, failure.severity, failure.message)))
-    Console(stderr=True, width=WIDTH).print(table)
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print a line a finding on standard error, its severity and its sentence; after MAX_ROWS, the number of others."""
+    for finding in findings[:MAX_ROWS]:
+        say(f"  {finding.severity:<8}  {finding.message}")
+    others = len(findings) - MAX_ROWS
+    if others > 0:
+        say(f"  {count(others, 'more finding')} in report.html")
+
+
+def gate_message(findings: Sequence[Finding], page: Path) -> str | None:
+    """Return one line with the blocking findings, the advice on them and where to see more; None if there are none."""
+    blocking = [finding for finding in findings if finding.severity == "blocking"]
+    if not blocking:
+        return None
+    messages = "; ".join(finding.message for finding in blocking)
+    advice = " ".join(dict.fromkeys(finding.advice for finding in blocking))
+    return f"the dataset is not fit to train on: {messages}. {advice} See {page}."

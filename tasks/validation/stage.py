@@ -1,67 +1,125 @@
 """From the manifest to a verdict, its report, and the images that may be used."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.common.errors import GateError, QuarantineKind
+from tasks.common.errors import GateError
 from tasks.common.files import atomic_file
-from tasks.common.params import Validation
+from tasks.common.params import Dataset, Validation
 from tasks.common.progress import say
 from tasks.images.sources import image_folder
 from tasks.tables import accepted, manifest, quarantine
 from tasks.tables.quarantine import Quarantined
-from tasks.validation.checkpoint import run_checkpoint
-from tasks.validation.findings import describe_classes, describe_images, describe_set_aside, list_reasons
-from tasks.validation.frames import class_frame, image_frame, summarise
+from tasks.validation.changes import PREVIOUS, Changes, compare_images, keep_images, read_images, record_changes
+from tasks.validation.checkpoint import Verdict, run_checkpoint
+from tasks.validation.checks import active_checks, run_checks, severity_of
+from tasks.validation.finding import Finding
+from tasks.validation.frames import NOT_COUNTED, Frames, make_frames, summarise, to_frame
+from tasks.validation.page import write_page
+from tasks.validation.phrases import count
 from tasks.validation.quarantine import judge_images
-from tasks.validation.report import print_failures
-from tasks.validation.suite import BLOCKING, class_suite, image_suite
+from tasks.validation.report import gate_message, print_findings
+from tasks.validation.suite import make_frames_of_findings, make_suites
 
 
-def validate_dataset(images: Path, manifest_file: Path, out: Path, params: Validation) -> None:
-    """Write results, Data Docs, `accepted.parquet`, `quarantine.csv` and `summary.json` into the folder `out`.
+def validate_dataset(images: Path, manifest_file: Path, out: Path, params: Validation, dataset: Dataset) -> None:
+    """Judge the manifest and write the outputs of the stage into the folder `out`.
+
+    These are `accepted.parquet`, `quarantine.csv`, `results.json` (a row a check), `summary.json`, the page
+    `report.html` with thumbnails from the folder `images`, and Data Docs in `docs`. `dataset` gives the wanted shares
+    of the splits. Beside them lie the files of tasks/validation/changes.py.
 
     Raises:
-        GateError: A blocking expectation fails; the report is written all the same.
+        GateError: A blocking check fails; all outputs are written all the same.
     """
     images = image_folder(images)
     table = manifest.read(manifest_file)
-    frame = table.to_pandas()
-    verdicts = judge_images(frame, params.min_side)
-    is_accepted = verdicts["kind"].isna()
-    set_aside = frame[["path", "label"]].join(verdicts)[~is_accepted]
-    quarantined = [Quarantined(*row) for row in set_aside.itertuples(index=False)]
+    rows = to_frame(table)
+    frames = make_frames(rows, judge_images(rows, params.min_side), dataset.val_fraction, dataset.test_fraction)
+    set_aside = frames.set_aside[["path", "label", "kind", "reason"]]
     out.mkdir(parents=True, exist_ok=True)
-    quarantine.write(out / "quarantine.csv", quarantined)
-    accepted.write(out / "accepted.parquet", table, is_accepted.to_numpy())
+    quarantine.write(out / "quarantine.csv", [Quarantined(*row) for row in set_aside.itertuples(index=False)])
+    accepted.write(out / "accepted.parquet", table, frames.files["kind"].isna().to_numpy())
 
-    frames = {"images": image_frame(frame, verdicts), "classes": class_frame(frame, is_accepted)}
-    suites = {
-        "images": image_suite(params, describe_images(frame, set_aside, params)),
-        "classes": class_suite(params, describe_classes(frames["classes"], set_aside, params)),
-    }
-    results = run_checkpoint(frames, suites, out / "docs")
-    with atomic_file(out / "results.json") as temporary:
-        rows = [result._asdict() for result in results]
-        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-
-    failures = [result for result in results if not result.success]
-    counts = describe_set_aside(set_aside)
-    warnings = [failure.message for failure in failures if failure.severity != BLOCKING] + counts
-    with atomic_file(out / "summary.json") as temporary:
-        summary = summarise(frame[is_accepted]) | {"warnings": warnings}
-        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-
-    is_other = set_aside["kind"] == QuarantineKind.OTHER_FILE
-    say(f"validation: {is_accepted.sum():,} images accepted, {(~is_other).sum():,} set aside (quarantine.csv)")
-    for reason in list_reasons(set_aside[~is_other]):
-        say(f"validation: set aside {reason}")
-    if is_other.any():
-        say(f"validation: {counts[0]}")
-    if failures:
-        print_failures(failures)
-    blocking = [failure for failure in failures if failure.severity == BLOCKING]
-    if blocking:
-        reasons = "; ".join(failure.message for failure in blocking)
-        message = f"the dataset is not fit to train on: {reasons}. See {out / 'docs' / 'index.html'}."
+    findings = run_checks(frames, params)
+    verdicts = run_checkpoint(
+        make_frames_of_findings(frames, findings, params), make_suites(findings, params), out / "docs"
+    )
+    _write_results(out / "results.json", findings, verdicts, params)
+    _write_summary(out / "summary.json", frames, findings)
+    page = out / "report.html"
+    write_page(page, images, findings, frames.classes, set_aside)
+    changes = _compare_with_last_run(out, manifest_file)
+    _print_outcome(frames, findings, changes)
+    broken = [name for name, verdict in verdicts.items() if not verdict.success]
+    if message := gate_message([finding for finding in findings if finding.check in broken], page):
         raise GateError(message)
+    # A dataset that no run was trained on is nothing to compare the next one with.
+    keep_images(out, out / "accepted.parquet")
+
+
+def _write_results(
+    path: Path, findings: Sequence[Finding], verdicts: Mapping[str, Verdict], params: Validation
+) -> None:
+    rows = []
+    for check in active_checks(params):
+        of_check = [finding for finding in findings if finding.check == check.name]
+        verdict = verdicts[check.name]
+        rows.append(
+            {
+                "check": check.name,
+                "severity": severity_of(check, params),
+                "success": verdict.success,
+                "judged": check.scope,
+                "broken": verdict.broken,
+                "rows": verdict.rows,
+                "expectation": check.expectation,
+                "findings": [
+                    {
+                        "severity": finding.severity,
+                        "message": finding.message,
+                        "advice": finding.advice,
+                        "files": len(finding.offenders),
+                        "classes": list(finding.labels),
+                    }
+                    for finding in of_check
+                ],
+            }
+        )
+    _write_json(path, rows)
+
+
+def _write_summary(path: Path, frames: Frames, findings: Sequence[Finding]) -> None:
+    sentences = {
+        key: [finding.message for finding in findings if finding.severity == severity]
+        for key, severity in (("errors", "blocking"), ("warnings", "warning"), ("notes", "note"))
+    }
+    _write_json(path, summarise(frames.accepted) | sentences)
+
+
+def _write_json(path: Path, content: object) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _compare_with_last_run(out: Path, manifest_file: Path) -> Changes:
+    previous = read_images(out / PREVIOUS)
+    current = read_images(out / "accepted.parquet")
+    changes = Changes([], [])
+    if previous is not None and current is not None:
+        changes = compare_images(previous, current)
+    record_changes(out, manifest_file, changes)
+    return changes
+
+
+def _print_outcome(frames: Frames, findings: Sequence[Finding], changes: Changes) -> None:
+    others = int(frames.set_aside["kind"].isin(NOT_COUNTED).sum())
+    counts = f"{count(len(frames.accepted), 'image')} accepted, {len(frames.set_aside) - others:,} set aside"
+    say(f"validation: {counts}, {others:,} left out (quarantine.csv)")
+    if changes.lines:
+        say(f"validation: since the last run: {', '.join(changes.lines)}")
+    for warning in changes.warnings:
+        say(f"validation: warning: {warning}")
+    if findings:
+        print_findings(findings)

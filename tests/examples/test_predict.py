@@ -1,4 +1,5 @@
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image, TiffImagePlugin
 from examples.predict import read
 from tasks.images.decoding import decode
 from tests.conftest import ROOT
+from tests.tasks.images.valid_files import VALID_FILES
 
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8), "RGBA")
 PHOTO = COLOURS.convert("RGB")
@@ -23,9 +25,11 @@ BAD_RATIONAL_EXIF = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack(
 )
 
 
-def predict(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def predict(*arguments: str, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the example in the folder `cwd`; modules in the folder `path` come before those that are installed."""
     command = [sys.executable, str(ROOT / "examples" / "predict.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    environment = os.environ | ({} if path is None else {"PYTHONPATH": str(path)})
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +144,22 @@ def test_the_example_decodes_a_file_to_the_same_pixels_as_the_stages(
     path = tmp_path / f"image.{suffix}"
     image.save(path, **options)
     np.testing.assert_array_equal(read(str(path)), decode(path.read_bytes())[0])
+
+
+@pytest.mark.parametrize("name", VALID_FILES)
+def test_the_example_reads_every_format_that_the_stages_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(VALID_FILES[name][1])
+    np.testing.assert_array_equal(read(str(tmp_path / "image")), decode(VALID_FILES[name][1]).pixels)
+
+
+def test_without_its_decoder_a_heic_file_is_refused_with_the_package_that_it_needs(folder: Path) -> None:
+    (folder / "phone.heic").write_bytes(VALID_FILES["HEIF"][1])
+    (folder / "pi_heif.py").write_text("raise ImportError")
+    completed = predict("model.onnx", "phone.heic", cwd=folder, path=folder)
+    assert completed.returncode == 1
+    assert completed.stderr == (
+        "error: phone.heic cannot be read as an image: HEIC needs pi-heif: pip install pi-heif\n"
+    )
 
 
 def test_greys_of_no_known_range_are_refused_in_one_line(folder: Path) -> None:

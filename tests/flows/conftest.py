@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
@@ -37,3 +39,12 @@ def write_evaluation(root: Path, classes: Mapping[str, tuple[float, int]]) -> No
         writer = csv.writer(file)
         writer.writerow(["class", "precision", "recall", "f1", "images"])
         writer.writerows([name, 0.5, recall, 0.5, images] for name, (recall, images) in classes.items())
+
+
+def write_classes(folder: Path, images_per_class: int = 2) -> None:
+    """Write small images of random pixels into two class folders, `cat` and `dog`."""
+    for number, label in enumerate(("cat", "dog")):
+        (folder / label).mkdir(parents=True)
+        for image in range(images_per_class):
+            pixels = np.random.default_rng([number, image]).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{image}.png")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 from flows import cli, dvc, server
 from flows import workspace as workspaces
 from tests.conftest import ROOT
-from tests.flows.conftest import write_evaluation, write_summary_of_validation
+from tests.flows.conftest import write_classes, write_evaluation, write_summary_of_validation
 
 COMMAND = [sys.executable, "-m", "flows.cli", "train"]
 NEXT_STEPS = "next: commit this run            git add dvc.lock params.yaml && git commit\n"
@@ -58,7 +59,11 @@ def graft_train(*arguments: str) -> Result:
         pytest.param(
             ["--set", "head.epochs"], "--set expects section.key=value; found 'head.epochs'.", id="without a value"
         ),
-        pytest.param(["--data", "nowhere"], "--data nowhere is not a folder.", id="missing folder"),
+        pytest.param(
+            ["--data", "nowhere"],
+            "nowhere does not exist. Expected a folder, a table (.csv or .parquet) or an archive.",
+            id="missing folder",
+        ),
     ],
 )
 def test_a_wrong_argument_ends_in_one_line_and_leaves_params_as_they_were(
@@ -76,16 +81,13 @@ def test_a_wrong_argument_ends_in_one_line_and_leaves_params_as_they_were(
 def test_a_folder_that_is_not_the_dataset_ends_in_the_right_one_and_leaves_params_as_they_were(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("cat", "dog"):
-        folder = workspace / "data" / "pets" / name
-        folder.mkdir(parents=True)
-        (folder / "1.jpg").touch()
+    write_classes(workspace / "data" / "pets")
     before = (workspace / "params.yaml").read_bytes()
     monkeypatch.chdir(workspace)
     result = graft_train("--data", ".")
     assert (result.exit_code, result.stderr) == (
         1,
-        "error: --data . holds Graft itself. Expected one folder a class, CLASS/IMAGE; use --data data/pets.\n",
+        "error: the folder . holds Graft itself. Expected one folder a class, CLASS/IMAGE; use --data data/pets.\n",
     )
     assert (workspace / "params.yaml").read_bytes() == before
 
@@ -93,13 +95,14 @@ def test_a_folder_that_is_not_the_dataset_ends_in_the_right_one_and_leaves_param
 def test_an_entry_that_dvc_cannot_read_is_named_before_dvc_is_called(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (workspace / "photos" / "lost.png").symlink_to("nowhere.png")
+    write_classes(workspace / "pets")
+    (workspace / "pets" / "cat" / "lost.png").symlink_to("nowhere.png")
     monkeypatch.chdir(workspace)
     monkeypatch.setattr(dvc, "stale", lambda _: pytest.fail("DVC must not be called"))
-    result = graft_train("--data", "photos")
+    result = graft_train("--data", "pets")
     assert result.exit_code == 1
     assert result.stderr == (
-        "error: photos/lost.png is a symbolic link whose target is missing, and DVC cannot read it. "
+        "error: pets/cat/lost.png is a symbolic link whose target is missing, and DVC cannot read it. "
         "Remove or rename it, then run again.\n"
     )
 
@@ -108,13 +111,14 @@ def test_options_change_their_keys_and_keep_the_comments(
     trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (trained_workspace / "params.yaml").read_text().splitlines()
+    write_classes(trained_workspace / "pets")
     monkeypatch.chdir(trained_workspace)
-    result = graft_train("--data", "photos", "--backbone", "VGG16", "--set", "head.epochs=9")
+    result = graft_train("--data", "pets", "--backbone", "VGG16", "--set", "head.epochs=9")
     assert result.exit_code == 0, result.output
     assert "backbone.weights: imagenet (the starter weights are for MobileNet, not VGG16)" in result.stdout
     after = (trained_workspace / "params.yaml").read_text().splitlines()
     changed = [new.split("#")[0].split() for old, new in zip(before, after, strict=True) if old != new]
-    assert changed == [["source:", "photos"], ["name:", "VGG16"], ["weights:", "imagenet"], ["epochs:", "9"]]
+    assert changed == [["source:", "pets"], ["name:", "VGG16"], ["weights:", "imagenet"], ["epochs:", "9"]]
     assert [line.partition("#")[2] for line in before] == [line.partition("#")[2] for line in after]
 
 
@@ -238,6 +242,8 @@ def test_a_run_that_a_signal_ends_leaves_no_prefect_server_behind(
     )
     children: list[psutil.Process] = []
     try:
+        # The end of the run opens the pipe too, if no stage does: then the test fails instead of waiting.
+        Thread(target=_open_at_end, args=(run, marker), daemon=True).start()
         marker.read_bytes()  # returns once the stage has opened and closed the pipe
         children = psutil.Process(run.pid).children(recursive=True)
         servers = [process for process in children if "flows.server" in process.cmdline()]
@@ -254,3 +260,9 @@ def test_a_run_that_a_signal_ends_leaves_no_prefect_server_behind(
     if number != signal.SIGKILL:
         (workspace / "stage.py").write_text(script)
         assert dvc.reproduce(workspace, "images", lambda _line: None).how == "ran"
+
+
+def _open_at_end(run: subprocess.Popen[bytes], marker: Path) -> None:
+    run.wait()
+    with contextlib.suppress(OSError):
+        os.close(os.open(marker, os.O_WRONLY | os.O_NONBLOCK))

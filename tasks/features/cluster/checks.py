@@ -17,7 +17,7 @@ from tasks.features.runtimes import Runtime
 from tasks.store import Store
 
 TASKS = Path(__file__).parents[2]
-PACKAGES = ("common", "features", "images", "onnx", "tables")
+PACKAGES = ("common", "features", "images", "onnx", "store", "tables")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

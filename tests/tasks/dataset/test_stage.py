@@ -1,3 +1,5 @@
+import re
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,15 @@ import pytest
 from PIL import Image
 
 from tasks.common.params import Dataset, Params
-from tasks.dataset.scan import IMAGE_SUFFIXES
+from tasks.dataset.names import IMAGE_SUFFIXES
 from tasks.dataset.stage import scan_dataset
-from tasks.images import decoding
-from tasks.tables import manifest
+from tasks.images import formats
+from tasks.tables import corrections, manifest
+from tasks.tables.corrections import Action, Correction
 from tests.tasks.conftest import ROOT, noise
 
 CORRECTIONS = ROOT / "data" / "corrections.csv"
+SIX_SPLITS = ("train", "val", "test", "train", "val", "test")
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF", "tiff": "TIFF"}
 
 
@@ -28,8 +32,8 @@ def encode(pixels: npt.NDArray[np.uint8], encoding: str) -> bytes:
 OTHER = "not an image by name or content"
 BAD = {
     "empty.png": (b"", "empty", "the file is empty"),
-    "page.jpg": (b"<html></html>", "unknown_format", "not an image in a known format"),
-    "phone.HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "unknown_format", "not an image in a known format"),
+    "page.jpg": (b"<html></html>", "unknown_format", "a web page instead of an image"),
+    "phone.HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "damaged", "damaged: "),
     "photo.nef": (b"raw", "unknown_format", "not an image in a known format"),
     "cut": (encode(noise(0, 30, 40), "PNG")[:1000], "damaged", "damaged: "),
     "notes.txt": (b"no image", "other_file", OTHER),
@@ -52,9 +56,9 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def scan(photos: Path, params: Dataset) -> dict[str, dict[str, Any]]:
+def scan(photos: Path, params: Dataset, corrections_file: Path = CORRECTIONS) -> dict[str, dict[str, Any]]:
     out = photos.parent / "manifest.parquet"
-    scan_dataset(photos, CORRECTIONS, out, params)
+    scan_dataset(photos, corrections_file, out, params)
     table = pq.read_table(out)
     assert table.schema.equals(manifest.SCHEMA)
     return {row["path"]: row for row in table.to_pylist()}
@@ -88,7 +92,7 @@ def test_a_picture_is_used_whatever_its_suffix(photos: Path, settings: Params, n
 
 
 def test_every_suffix_of_a_known_format_is_that_of_a_picture() -> None:
-    known = {suffix for suffix, encoding in Image.registered_extensions().items() if encoding in decoding.FORMATS}
+    known = {suffix for suffix, encoding in Image.registered_extensions().items() if encoding in formats.FORMATS}
     assert known <= IMAGE_SUFFIXES
 
 
@@ -124,8 +128,8 @@ def test_bad_files_change_nothing_for_the_good_ones(photos: Path, settings: Para
     assert {path: row for path, row in after.items() if row["reason"] is None} == before
     assert after["ä b/cut.png"]["kind"] == "damaged"
     assert after["ä b/cut.png"]["reason"].startswith("damaged: ")
-    assert after["b/broken.jpg"]["kind"] == "unreadable"
-    assert after["b/broken.jpg"]["reason"] == "cannot be read: No such file or directory"
+    assert after["b/broken.jpg"]["kind"] == "link"
+    assert after["b/broken.jpg"]["reason"] == "a symbolic link whose target is missing"
 
 
 def test_a_dataset_without_a_usable_image_still_has_a_row_for_each_file(tmp_path: Path, settings: Params) -> None:
@@ -171,14 +175,85 @@ def test_the_same_images_give_the_same_manifest_byte_for_byte(photos: Path, sett
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_the_last_line_of_progress_counts_the_files_that_cannot_be_used(
+def test_a_table_gives_labels_splits_and_groups(photos: Path, settings: Params) -> None:
+    lines = [f"b/x.{ending},1,{split},p{split}" for ending, split in zip(FORMATS, SIX_SPLITS, strict=True)]
+    lines += [f"ä b/x.{ending},007,," for ending in list(FORMATS)[1:]]
+    (photos / "labels.csv").write_text("path,label,split,group\n" + "\n".join(lines), encoding="utf-8")
+    rows = scan(photos, settings.dataset.model_copy(update={"table": "labels.csv"}))
+    for ending, split in zip(FORMATS, SIX_SPLITS, strict=True):
+        row = rows[f"b/x.{ending}"]
+        assert (row["label"], row["split"], row["given_split"], row["given_group"]) == ("1", split, split, f"p{split}")
+    others = [rows[f"ä b/x.{ending}"] for ending in list(FORMATS)[1:]]
+    columns = ("label", "split", "given_split", "given_group")
+    assert {tuple(row[column] for column in columns) for row in others} == {("007", "train", None, None)}
+    assert rows["ä b/x.jpg"]["reason"] == "not listed in labels.csv"
+    assert "labels.csv" not in rows
+
+
+def test_given_splits_of_folders_are_kept(photos: Path, settings: Params) -> None:
+    folders = {"train": "train", "val": "Valid", "test": "test"}
+    root = photos.parent / "given"
+    for ending, split in zip(FORMATS, SIX_SPLITS, strict=True):
+        for label in ("b", "ä b"):
+            (root / folders[split] / label).mkdir(parents=True, exist_ok=True)
+            (photos / label / f"x.{ending}").rename(root / folders[split] / label / f"x.{ending}")
+    rows = scan(root, settings.dataset)
+    splits = {path: row["split"] for path, row in rows.items()}
+    assert splits == {
+        f"{folders[split]}/{label}/x.{ending}": split
+        for ending, split in zip(FORMATS, SIX_SPLITS, strict=True)
+        for label in ("b", "ä b")
+    }
+    assert all((row["label"], row["given_split"]) == (path.split("/")[1], splits[path]) for path, row in rows.items())
+
+
+def test_the_pictures_of_a_fixed_camera_stay_in_train_or_are_split_if_near_duplicates_are_off(
+    tmp_path: Path, settings: Params
+) -> None:
+    scene = np.asarray(Image.fromarray(noise(0, 4, 4)).resize((64, 64), Image.Resampling.BICUBIC)) // 2
+    for label in ("good", "scratched"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(20):
+            Image.fromarray(scene + np.uint8(number + 20 * (label == "good"))).save(
+                tmp_path / "photos" / label / f"{number}.png"
+            )
+    together = scan(tmp_path / "photos", settings.dataset).values()
+    assert {(row["group"], row["split"]) for row in together} == {(0, "train")}
+    apart = scan(tmp_path / "photos", settings.dataset.model_copy(update={"near_duplicates": None})).values()
+    assert len({row["group"] for row in apart}) == 40
+    assert {row["split"] for row in apart if row["label"] == "good"} == {"train", "val", "test"}
+
+
+def test_corrections_relabel_and_drop_images_and_are_counted(
+    photos: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    relabelled, dropped = (sha256((photos / "b" / name).read_bytes()).hexdigest() for name in ("x.png", "x.bmp"))
+    decisions = [
+        Correction(relabelled, Action.RELABEL, "new", "x.png"),
+        Correction(dropped, Action.DROP, "b", ""),
+        Correction("0" * 64, Action.DROP, "b", ""),
+    ]
+    corrections.write(photos.parent / "corrections.csv", decisions)
+    rows = scan(photos, settings.dataset, photos.parent / "corrections.csv")
+    png, bmp = rows["b/x.png"], rows["b/x.bmp"]
+    assert (png["label"], png["given_label"], png["kind"]) == ("new", "b", None)
+    assert (bmp["kind"], bmp["reason"], bmp["split"]) == ("dropped", "dropped by data/corrections.csv", None)
+    counts = ", 1 dropped file; 2 corrections applied, 1 for images that are not here\n"
+    assert re.search(
+        rf"dataset: 11 images in 3 classes \(\d train, \d val, \d test\){counts}$", capsys.readouterr().err
+    )
+
+
+def test_the_last_line_of_progress_counts_classes_splits_and_files_that_are_not_used(
     photos: Path, settings: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "b" / "empty.png").touch()
-    scan_dataset(photos, CORRECTIONS, photos.parent / "manifest.parquet", settings.dataset)
-    assert capsys.readouterr().err.endswith("dataset: 12 images, 1 files that cannot be used\n")
     (photos / "b" / "notes.txt").touch()
+    (photos / "b" / "page.svg").touch()
     (photos / "fish").mkdir()
-    scan_dataset(photos, CORRECTIONS, photos.parent / "manifest.parquet", settings.dataset)
-    expected = "dataset: 12 images, 1 files that cannot be used, 1 other files, 1 empty class folders\n"
+    scan(photos, settings.dataset)
+    expected = (
+        "dataset: 12 images in 2 classes (7 train, 2 val, 3 test), 1 file that cannot be used, 2 other files, "
+        "1 empty class folder\n"
+    )
     assert capsys.readouterr().err.endswith(expected)

@@ -6,25 +6,44 @@ import onnx
 import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.evaluation.stage import evaluate_model
+from tasks.images.decoding import read
+from tasks.onnx import graphs
+from tasks.onnx.sessions import Session
+from tasks.store import Store
 from tasks.tables.accepted import Accepted
-from tests.tasks.conftest import write_accepted, write_photos
+from tests.tasks.conftest import noise, write_accepted, write_photos
 
 CLASSES = ["dark", "light"]
+SIZE = 16
+
+
+def linear_head(width: int) -> onnx.ModelProto:
+    """Return a graph from features of that width to two numbers."""
+    weights = np.random.default_rng(0).normal(size=(width, len(CLASSES))).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["features", "weights"], ["probabilities"])],
+        "head",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", width])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(CLASSES)])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def write_model(path: Path) -> None:
-    """Write a model whose probability of `light` is the mean brightness of the image."""
+    """Write a model whose probability of `light` is the mean brightness of the resized image."""
     constants = {
         "axes": np.array([1, 2, 3]),
         "slope": np.array([[-1 / 255, 1 / 255]], np.float32),
         "offset": np.array([1, 0], np.float32),
     }
     nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["resized"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
         helper.make_node("Mul", ["column", "slope"], ["scaled"]),
@@ -33,13 +52,14 @@ def write_model(path: Path) -> None:
     graph = helper.make_graph(
         nodes,
         "brightness",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("resized", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 2])],
         [numpy_helper.from_array(value, name) for name, value in (constants | {"one": np.array([1])}).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = graphs.join(graphs.resize_graph(SIZE), model)
     helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
-    onnx.save(model, path)
+    graphs.save(model, path)
 
 
 @pytest.fixture
@@ -55,7 +75,12 @@ def rows(tmp_path: Path) -> list[Accepted]:
 
 def evaluate(folder: Path, settings: Params) -> Path:
     evaluate_model(
-        folder / "photos", folder / "accepted.parquet", folder / "model.onnx", folder / "out", settings.evaluation
+        folder / "photos",
+        folder / "accepted.parquet",
+        folder / "model.onnx",
+        folder / "out",
+        settings.evaluation,
+        Store(folder / "store"),
     )
     return folder / "out"
 
@@ -88,6 +113,25 @@ def test_an_image_that_changed_since_the_scan_is_refused_by_name(
         evaluate(tmp_path, settings)
     assert str(caught.value) == f"{image} changed since it was scanned. Run `dvc repro` to scan the images again."
     assert not (tmp_path / "out").exists()
+
+
+def test_the_probabilities_are_those_of_the_whole_file_bit_for_bit_also_from_stored_pixels(
+    tmp_path: Path, settings: Params, rows: list[Accepted], backbone: Path
+) -> None:
+    """A base of many layers, whose fused convolutions would show a difference, and an image large enough to be kept."""
+    base = onnx.load(backbone / "backbone.onnx")
+    model = graphs.join(base, linear_head(graphs.output_width(base)))
+    helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
+    graphs.save(model, tmp_path / "model.onnx")
+    photo = tmp_path / "photos" / rows[0].path
+    Image.fromarray(noise(0, 300, 400)).save(photo)
+    write_accepted(tmp_path / "accepted.parquet", rows, tmp_path / "photos")
+    whole = Session(model, threads=1)
+    expected = [whole(read(tmp_path / "photos" / row.path)[None])[0] for row in rows]
+    for _ in range(2):
+        table = pq.read_table(evaluate(tmp_path, settings) / "predictions.parquet")
+        np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), expected)
+        photo.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(("file", "stage"), [("model.onnx", "export"), ("accepted.parquet", "validation")])

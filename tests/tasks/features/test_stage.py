@@ -23,8 +23,10 @@ from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.features import runtimes
 from tasks.features.stage import extract_features
-from tasks.images.decoding import read
+from tasks.images.decoding import decode, read
 from tasks.onnx.sessions import Session
+from tasks.store import Store
+from tasks.store.usage import usage
 from tasks.tables.accepted import Accepted
 from tests.tasks.conftest import ROOT, hash_file, noise, write_accepted, write_photos
 
@@ -139,18 +141,75 @@ def test_the_bytes_are_the_same_from_an_empty_a_half_full_and_a_complete_store(r
     assert run.bytes("empty") == run.bytes("full") == run.bytes("again")
 
 
-def test_renaming_moving_and_relabelling_images_computes_nothing(run: Run, rows: list[Accepted]) -> None:
+def test_renaming_and_relabelling_images_computes_nothing(run: Run, rows: list[Accepted]) -> None:
     before = vectors(run())
     photos = run.folder / "photos"
     moved = []
     for number, row in enumerate(rows):
-        new = Accepted(f"other/{number}.png", "other", "val" if row.split == "train" else "train", row.sha256)
+        new = Accepted(f"other/{number}.png", "other", row.split, row.sha256)
         (photos / "other").mkdir(exist_ok=True)
         (photos / row.path).rename(photos / new.path)
         moved.append(new)
     write_accepted(run.folder / "accepted.parquet", moved, photos)
     np.testing.assert_array_equal(vectors(run()), before)
     assert run.computed == 0
+
+
+def test_between_validation_and_test_images_move_for_nothing_and_to_training_they_are_decoded_in_its_way(
+    run: Run, rows: list[Accepted]
+) -> None:
+    run()
+    swapped = {"train": "train", "val": "test", "test": "val"}
+    write_accepted(run.folder / "accepted.parquet", [row._replace(split=swapped[row.split]) for row in rows])
+    run()
+    assert run.computed == 0
+    write_accepted(run.folder / "accepted.parquet", [row._replace(split="train") for row in rows])
+    run()
+    assert run.computed == sum(row.split != "train" for row in rows)
+
+
+@pytest.fixture
+def photographs(run: Run) -> list[Accepted]:
+    """Let the images be two photographs, of which one is for training and one for the test; return their rows."""
+    rows = list[Accepted]()
+    for split in ("train", "test"):
+        path = run.folder / "photos" / f"{split}.jpg"
+        Image.fromarray(noise(len(rows), 50, 60)).resize((600, 500), Image.Resampling.BICUBIC).save(path)
+        rows.append(Accepted(path.name, "any", split, hash_file(path)))
+    write_accepted(run.folder / "accepted.parquet", rows)
+    return rows
+
+
+def test_training_photographs_are_decoded_at_a_reduced_scale_and_test_photographs_as_they_are_served(
+    run: Run, photographs: list[Accepted]
+) -> None:
+    whole = Session(onnx.load(run.backbone / "backbone.onnx"), threads=1)
+    contents = [(run.folder / "photos" / row.path).read_bytes() for row in photographs]
+    exact, reduced = (
+        [whole(decode(content, min_side=side).pixels[None])[0] for content in contents] for side in (None, 128)
+    )
+    np.testing.assert_array_equal(vectors(run()), [reduced[0], exact[1]])
+    assert not np.array_equal(reduced[0], exact[0])
+
+
+@pytest.mark.usefixtures("photographs")
+def test_another_backbone_of_the_same_input_size_opens_no_photograph_again(
+    run: Run, tmp_path: Path, settings: Params
+) -> None:
+    prepare_backbone(settings.backbone.model_copy(update={"pooling": "max"}), None, tmp_path / "other")
+    first, run.backbone = run.backbone, tmp_path / "other"
+    run("alone", views=3)
+    shutil.rmtree(run.folder / "store")
+    run.backbone = first
+    run(views=3)
+    for path in (run.folder / "photos").glob("*.jpg"):
+        path.unlink()
+    run.backbone = tmp_path / "other"
+    run("again", views=3)
+    assert run.computed == 4
+    assert run.bytes("again") == run.bytes("alone")
+    run("openvino", views=3, runtime="openvino")
+    assert (run.computed, run.aside()) == (3, [])
 
 
 def test_only_new_images_are_computed(run: Run, rows: list[Accepted]) -> None:
@@ -314,10 +373,10 @@ def test_a_run_killed_at_any_instant_loses_at_most_a_segment_and_the_next_one_wr
             pass
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        written = segments(run.folder)
-        assert written >= killed_after
+        assert segments(run.folder) >= killed_after
+        stored = sum(row.entries for row in usage(Store(run.folder / "store")))
         np.testing.assert_array_equal(vectors(run("after")), undisturbed)
-        assert run.computed == len(rows) - 4 * written
+        assert run.computed == len(rows) - stored
         assert run.bytes("after") == run.bytes("undisturbed")
 
 

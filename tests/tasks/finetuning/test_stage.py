@@ -22,6 +22,7 @@ from tasks.networks import saving
 from tasks.networks.conversion.keras_to_onnx import preprocess
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
+from tasks.store import Store
 from tasks.tables import reference
 from tests.tasks.conftest import ROOT, noise, write_accepted, write_photos
 
@@ -46,9 +47,11 @@ import sys
 from pathlib import Path
 from tasks.common import params
 from tasks.finetuning.stage import finetune
+from tasks.store import Store
 section = params.load(Path("params.yaml")).finetuning.model_copy(update={"epochs": 2, "batch_size": 6})
 for name in ("first", "second"):
-    finetune(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path("head"), Path(name), section)
+    finetune(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path("head"), Path(name), section,
+             Store("store"))
 """
 
 
@@ -172,7 +175,9 @@ def test_a_cut_that_cannot_be_used_is_refused_before_anything_is_loaded(
     (tmp_path / "backbone.json").write_text(json.dumps(facts | {"taps": taps or facts["taps"]}))
     params = settings.finetuning.model_copy(update={"cut": cut})
     with pytest.raises(GraftError) as caught:
-        finetune(tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params)
+        finetune(
+            tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params, Store(tmp_path)
+        )
     assert str(caught.value).startswith("finetuning.cut")
     assert expected in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from tasks.common.errors import ImageError, QuarantineKind
-from tasks.images.decoding import MAX_METADATA_BYTES, Pixels, decode, read
+from tasks.images.decoding import MAX_METADATA_BYTES, Pixels, decode, read, version
 from tests.tasks.conftest import ROOT, noise
+from tests.tasks.images.valid_files import GREY, LAYER, PICTURE, VALID_FILES, binary_map, encode
 
 PHOTO = Image.fromarray(noise(0, 6, 4))
 # The directory of these EXIF data promises two entries and ends after the first, the orientation.
@@ -30,24 +31,75 @@ UPRIGHT = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)  # a quarter turn clockwise
 BAD_RATIONAL = struct.pack("<HHII", 0x11A, 10, 1, 38)  # Pillow reads it, but fails to write it
 
 
-def encode(image: Image.Image, encoding: str, **options: Any) -> bytes:
-    """Return the content of an image file."""
-    file = BytesIO()
-    image.save(file, encoding, **options)
-    return file.getvalue()
+@pytest.mark.parametrize("name", VALID_FILES)
+def test_a_file_of_every_format_is_decoded(name: str) -> None:
+    encoding, content = VALID_FILES[name]
+    image = decode(content)
+    assert (image.format, image.width, image.height) == (encoding, 64, 48)
+    assert (image.pixels.shape, image.pixels.dtype.name) == ((48, 64, 3), "uint8")
 
 
-@pytest.mark.parametrize("encoding", ["PNG", "BMP", "TIFF"])
-def test_lossless_formats_decode_to_the_pixels_that_were_written(encoding: str) -> None:
-    pixels, name, *_ = decode(encode(PHOTO, encoding))
-    assert name == encoding
-    np.testing.assert_array_equal(pixels, np.asarray(PHOTO))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PNG",
+        "PNG animated",
+        "BMP",
+        "TIFF",
+        "TIFF pages",
+        "JPEG2000",
+        "JPEG2000 tiles",
+        "PPM",
+        "PPM text",
+        "PPM 10 bits",
+        "TGA",
+        "TGA without signature",
+    ],
+)
+def test_lossless_formats_decode_to_the_pixels_that_were_written(name: str) -> None:
+    np.testing.assert_array_equal(decode(VALID_FILES[name][1]).pixels, np.asarray(PICTURE))
 
 
-@pytest.mark.parametrize("encoding", ["JPEG", "WEBP", "GIF"])
-def test_lossy_formats_decode_to_the_right_shape(encoding: str) -> None:
-    pixels, name, *_ = decode(encode(PHOTO, encoding))
-    assert (name, pixels.shape, pixels.dtype.name) == (encoding, (6, 4, 3), "uint8")
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [("JPEG", 10), ("MPO", 10), ("WEBP", 11), ("GIF", 16), ("AVIF", 5), ("HEIF", 13), ("HEIF 10 bits", 13)],
+)
+def test_lossy_formats_decode_to_nearly_the_pixels_that_were_written(name: str, tolerance: int) -> None:
+    np.testing.assert_allclose(decode(VALID_FILES[name][1]).pixels, np.asarray(PICTURE), atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "name", ["PNG alpha", "WEBP lossless alpha", "AVIF alpha", "HEIF alpha", "JPEG2000 alpha", "TGA compressed alpha"]
+)
+def test_transparent_parts_of_every_format_are_blended_with_white(name: str) -> None:
+    opacity = np.asarray(LAYER)[..., 3:] / 255
+    expected = np.asarray(PICTURE) * opacity + 255 * (1 - opacity)
+    np.testing.assert_allclose(decode(VALID_FILES[name][1]).pixels, expected, atol=14)
+
+
+@pytest.mark.parametrize("name", ["PNG 16 bits", "TIFF 16 bits", "TIFF floats", "JPEG2000 16 bits", "PGM", "PFM"])
+def test_deep_greys_of_every_format_decode_to_the_greys_of_8_bits(name: str) -> None:
+    np.testing.assert_array_equal(decode(VALID_FILES[name][1]).pixels, np.asarray(GREY.convert("RGB")))
+
+
+@pytest.mark.parametrize("maximum", [1, 31, 254, 255, 256, 1023, 4095, 65534, 65535])
+@pytest.mark.parametrize("image", [pytest.param(GREY, id="PGM"), pytest.param(PICTURE, id="PPM")])
+def test_portable_maps_are_scaled_by_the_maximum_in_their_header_as_pillow_does(
+    image: Image.Image, maximum: int
+) -> None:
+    content = binary_map(image, maximum)
+    pillow = np.asarray(Image.open(BytesIO(content)))
+    if pillow.dtype != np.uint8:
+        pillow = (pillow / 257).round().astype(np.uint8)
+    wanted = (np.asarray(image).astype(int) * maximum // 255) / maximum * 255
+    pixels = decode(content).pixels
+    for channel in range(3):
+        np.testing.assert_array_equal(pixels[..., channel], pillow[..., channel] if pillow.ndim > 2 else pillow)
+        np.testing.assert_allclose(pixels[..., channel], wanted[..., channel] if wanted.ndim > 2 else wanted, atol=0.51)
+
+
+def test_samples_above_the_maximum_of_a_portable_map_are_white() -> None:
+    assert decode(b"P5 2 1 100\n" + bytes([200, 50])).pixels.tolist() == [[[255] * 3, [128] * 3]]
 
 
 def orientation(value: int) -> Image.Exif:
@@ -168,6 +220,10 @@ def test_transparent_parts_are_blended_with_white() -> None:
         pytest.param("TIFF", "float32", [0, 0.25, 0.5], [0, 64, 128], id="dark floats from 0 to 1"),
         pytest.param("TIFF", "float32", [0, 127.6, 255], [0, 128, 255], id="floats from 0 to 255"),
         pytest.param("TIFF", "float32", [0, 0, 0], [0, 0, 0], id="black"),
+        pytest.param("PPM", "float32", [0, 0.5, 1], [0, 128, 255], id="floats from 0 to 1 in a PFM file"),
+        pytest.param("PPM", "float32", [0, 127.6, 255], [0, 128, 255], id="floats from 0 to 255 in a PFM file"),
+        pytest.param("PPM", "uint16", [0, 1023, 4095], [0, 4, 16], id="dark 16-bit PGM: its header gives the range"),
+        pytest.param("JPEG2000", "uint16", [0, 1023, 4095], [0, 4, 16], id="dark 16-bit JPEG 2000"),
     ],
 )
 def test_greys_of_more_than_8_bits_are_scaled_by_their_full_range(
@@ -184,7 +240,7 @@ def test_greys_of_more_than_8_bits_are_scaled_by_their_full_range(
         pytest.param(
             b"text",
             QuarantineKind.UNKNOWN_FORMAT,
-            "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF)",
+            "not an image in a known format (JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, HEIC, JPEG 2000, PPM, TGA)",
             id="text",
         ),
         pytest.param(
@@ -219,6 +275,102 @@ def test_a_truncated_image_is_refused_as_damaged() -> None:
     with pytest.raises(ImageError, match="^damaged: ") as caught:
         decode(encode(PHOTO.resize((200, 200)), "PNG")[:-2000])
     assert caught.value.kind == QuarantineKind.DAMAGED
+
+
+def photo(height: int, width: int) -> Image.Image:
+    """Return a picture with shapes of many sizes, as in a photograph."""
+    generator = np.random.default_rng(0)
+    layers = [
+        Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize((width, height), 3)
+        for side in (3, 10, 40)
+    ]
+    return Image.blend(Image.blend(layers[0], layers[1], 0.4), layers[2], 0.2)
+
+
+@pytest.mark.parametrize(
+    ("size", "min_side", "scaled"),
+    [
+        pytest.param((640, 480), 60, (80, 60), id="an eighth"),
+        pytest.param((640, 480), 61, (160, 120), id="a quarter"),
+        pytest.param((640, 480), 121, (320, 240), id="a half"),
+        pytest.param((640, 480), 241, (640, 480), id="no scale is small enough"),
+        pytest.param((640, 480), 1, (80, 60), id="never below an eighth"),
+        pytest.param((480, 640), 60, (60, 80), id="upright"),
+        pytest.param((647, 481), 60, (81, 61), id="sides that 8 does not divide"),
+        pytest.param((640, 30), 60, (640, 30), id="an image that is smaller"),
+    ],
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="baseline"),
+        pytest.param({"progressive": True}, id="progressive"),
+        pytest.param({"subsampling": "4:4:4"}, id="full colour"),
+    ],
+)
+def test_a_jpeg_is_decoded_at_the_smallest_scale_that_keeps_both_sides(
+    size: tuple[int, int], min_side: int, scaled: tuple[int, int], options: dict[str, Any]
+) -> None:
+    image = decode(encode(photo(size[1], size[0]), "JPEG", **options), min_side=min_side)
+    assert image.pixels.shape == (scaled[1], scaled[0], 3)
+    assert (image.width, image.height) == size
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize("size", [(320, 240), (1001, 1008)], ids=["wide", "square at a reduced scale"])
+def test_a_scaled_jpeg_is_upright_and_its_size_that_of_the_whole_image(value: int, size: tuple[int, int]) -> None:
+    content = encode(photo(size[1], size[0]), "JPEG", exif=orientation(value))
+    exact, scaled = decode(content), decode(content, min_side=16)
+    assert scaled[1:] == exact[1:]
+    assert scaled.pixels.shape == (-(-exact.height // 8), -(-exact.width // 8), 3)
+    small = np.asarray(Image.fromarray(exact.pixels).resize(scaled.pixels.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(small.astype(int) - scaled.pixels).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "encoding"), [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "MPO"), ("L", "MPO")]
+)
+def test_scaled_pixels_are_nearly_those_of_exact_decoding_after_both_are_resized(mode: str, encoding: str) -> None:
+    image = photo(960, 1280).convert(mode)
+    content = encode(image, encoding, save_all=encoding == "MPO", append_images=[image], quality=90)
+    exact, scaled = (
+        np.asarray(
+            Image.fromarray(decode(content, min_side=min_side).pixels).resize((96, 96), Image.Resampling.BILINEAR)
+        )
+        for min_side in (None, 192)
+    )
+    differences = np.abs(np.asarray(exact).astype(int) - np.asarray(scaled))
+    assert differences.max() <= 4
+    assert differences.mean() < 0.3
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (encoding, _) in VALID_FILES.items() if encoding not in {"JPEG", "MPO"}]
+)
+def test_formats_without_scales_are_decoded_exactly(name: str) -> None:
+    content = VALID_FILES[name][1]
+    np.testing.assert_array_equal(decode(content, min_side=8).pixels, decode(content).pixels)
+
+
+@pytest.mark.parametrize("min_side", [None, 16, 100], ids=["exact", "an eighth", "a half"])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_a_truncated_jpeg_is_refused_at_every_scale(
+    min_side: int | None, share: float, options: dict[str, Any]
+) -> None:
+    content = encode(photo(240, 320), "JPEG", **options)
+    with pytest.raises(ImageError, match="^damaged: image file is truncated") as caught:
+        decode(content[: int(share * len(content))], min_side=min_side)
+    assert caught.value.kind == QuarantineKind.DAMAGED
+
+
+def test_the_limit_of_pixels_holds_for_the_whole_image_at_a_reduced_scale() -> None:
+    with pytest.raises(ImageError, match=r"^640x480 pixels are more than 0.3 megapixels$"):
+        decode(encode(photo(480, 640), "JPEG"), max_megapixels=0.3, min_side=60)
+
+
+def test_the_version_of_pixels_depends_on_the_scale() -> None:
+    assert (version(), version(448), version(128)) == ("1", "1, scaled 1, 448", "1, scaled 1, 128")
 
 
 def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -7,8 +8,12 @@ import pytest
 from PIL import Image
 
 from tasks.common.errors import GraftError
-from tasks.images.decoding import Pixels
+from tasks.images.decoding import Pixels, decode
 from tasks.images.inference import Array, Batch, Inference, Item, require_all
+from tasks.images.preprocessing import Preprocessing
+from tasks.images.resized import ResizedPixels
+from tasks.store import Store
+from tasks.store.usage import usage
 from tests.tasks.conftest import noise
 
 COUNT = 7
@@ -181,3 +186,81 @@ def test_the_first_refused_image_ends_a_run_that_needs_all(tmp_path: Path, items
     assert str(caught.value) == (
         f"{tmp_path / '4.png'} cannot be read: No such file or directory. Run `dvc repro` to scan the images again."
     )
+
+
+SIZE = 8
+PREPROCESSING = Preprocessing(SIZE, "1" * 64, "2" * 64, "a resize of these tests")
+
+
+class Cached:
+    """Runs inference on photographs with a store in a folder of the test."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write two photographs and a thumbnail, all JPEG files."""
+        self.photos, self.store = folder / "photos", Store(folder / "store")
+        self.items: list[Item] = []
+        self.photos.mkdir()
+        for number, (height, width) in enumerate([(40, 50), (48, 32), (SIZE, 2 * SIZE)]):
+            path = self.photos / f"{number}.jpg"
+            Image.fromarray(noise(number, height, width)).save(path)
+            digest = sha256(path.read_bytes()).hexdigest()
+            self.items += [Item(path.name, digest, view, number != 1) for view in (range(2) if number != 1 else [0])]
+
+    def __call__(self) -> list[Batch]:
+        """Return the batches of all items with two rows each; the outputs are the resized pixels."""
+
+        def resize(pixels: Pixels, item: Item) -> Array:
+            """Resize, and darken views."""
+            return np.asarray(Image.fromarray(pixels >> item.view).resize((SIZE, SIZE)))
+
+        resized = ResizedPixels(self.store, PREPROCESSING)
+        inference = Inference(self.photos, resize, lambda batch: [batch], PREPROCESSING.min_side, resized)
+        return list(inference.run(self.items, 2, workers=2))
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Cached:
+    return Cached(tmp_path)
+
+
+def outputs(batches: list[Batch]) -> Array:
+    return np.concatenate([batch.outputs[0] for batch in batches if batch.items])
+
+
+def test_scaled_items_are_decoded_at_a_reduced_scale_and_the_others_exactly(cached: Cached) -> None:
+    reduced, exact = cached.items[0], cached.items[2]
+    rows = outputs(cached())
+    for row, item, min_side in ((rows[0], reduced, 2 * SIZE), (rows[2], exact, None)):
+        pixels = decode((cached.photos / item.path).read_bytes(), min_side=min_side).pixels
+        np.testing.assert_array_equal(row, np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE))))
+    assert decode((cached.photos / reduced.path).read_bytes(), min_side=2 * SIZE).pixels.shape == (20, 25, 3)
+
+
+def test_photographs_are_opened_once_and_small_images_each_time(cached: Cached) -> None:
+    before = outputs(cached())
+    assert sum(row.entries for row in usage(cached.store)) == 3  # the thumbnail's two views are not kept
+    shutil.rmtree(cached.photos)
+    batches = cached()
+    np.testing.assert_array_equal(outputs(batches), before[:3])
+    assert {path: reason for batch in batches for path, reason in batch.refused.items()} == {
+        "2.jpg": "cannot be read: No such file or directory"
+    }
+
+
+def test_a_view_that_the_store_lacks_is_made_from_the_file(cached: Cached) -> None:
+    items, cached.items = cached.items, [cached.items[0]]
+    plain = outputs(cached())
+    cached.items = items
+    with_stored = outputs(cached())
+    shutil.rmtree(cached.store.name)
+    np.testing.assert_array_equal(outputs(cached()), with_stored)
+    np.testing.assert_array_equal(with_stored[:1], plain)
+
+
+def test_damaged_pixels_are_made_again(cached: Cached) -> None:
+    before = outputs(cached())
+    for path in Path(cached.store.name).rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9] + b"any bytes")
+    np.testing.assert_array_equal(outputs(cached()), before)
+    shutil.rmtree(cached.photos)
+    np.testing.assert_array_equal(outputs(cached()), before[:3])

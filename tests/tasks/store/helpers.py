@@ -13,7 +13,7 @@ from tasks.store import Collection, Description, Keys, Store
 from tasks.store.collection import Vectors
 from tasks.store.segment import encode
 
-ROOT = Path(__file__).parents[4]  # not from conftest: it imports libraries that take a writer's process a second
+ROOT = Path(__file__).parents[3]  # not from conftest: it imports libraries that take a writer's process a second
 COLLECTION = Collection("1" * 64, "2" * 64, "", "onnxruntime 1.32.0", "float32", 5)
 DESCRIPTION = Description("mobilenet", "conv_pw_13_relu")
 

@@ -51,7 +51,7 @@ def test_damage_and_changes_by_others_in_a_bucket_are_seen(bucket: str, capsys: 
     with files.open_output_stream(f"{path}/{COLLECTION.id}/{name}") as stream:
         stream.write(content[:-1] + bytes([content[-1] ^ 1]))
     assert index.read(make_keys(3))[1].all()
-    message = f"features: {store.name}/{COLLECTION.id}/{name} is ignored: its bytes do not match its name"
+    message = f"store: {store.name}/{COLLECTION.id}/{name} is ignored: its bytes do not match its name"
     assert message in capsys.readouterr().err.splitlines()
     fill(store, make_keys(3))
     index.refresh()

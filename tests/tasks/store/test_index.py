@@ -216,7 +216,7 @@ def test_damage_found_on_reading_is_reported_once_and_mended_by_writing_again(
     for _ in range(2):
         assert index.read(both)[1].tolist() == [True] * 3 + [False] * 4
         index.refresh()
-    assert capsys.readouterr().err == f"features: {path} is ignored: its bytes do not match its name\n"
+    assert capsys.readouterr().err == f"store: {path} is ignored: its bytes do not match its name\n"
     fill(store, first)
     index.refresh()
     vectors, missing = index.read(both)
@@ -235,7 +235,7 @@ def test_keys_that_were_misread_are_noticed_when_the_whole_file_is_read(
     assert not index.missing(make_keys(3, 9)).any()
     path.write_bytes(content)
     assert index.read(make_keys(3, 9))[1].all()
-    assert capsys.readouterr().err == f"features: {path} is ignored: its keys were misread\n"
+    assert capsys.readouterr().err == f"store: {path} is ignored: its keys were misread\n"
 
 
 def test_cached_vectors_are_not_taken_for_those_of_new_keys(store: Store) -> None:
@@ -267,7 +267,7 @@ def test_a_segment_that_cannot_be_used_is_named_and_ignored(
     path = Path(store.name, COLLECTION.id, "1" * 64 + ".safetensors")
     path.write_bytes(content)
     assert stored(store, make_keys(5)) == [True] * 3 + [False] * 2
-    assert capsys.readouterr().err == f"features: {path} is ignored: {reason}\n"
+    assert capsys.readouterr().err == f"store: {path} is ignored: {reason}\n"
 
 
 def test_files_without_the_name_of_a_segment_are_ignored_without_a_message(
@@ -295,8 +295,8 @@ def test_ten_of_many_files_that_cannot_be_used_are_named(store: Store, capsys: p
     for path in paths:
         path.write_bytes(b"")
     store.index(COLLECTION)
-    lines = [f"features: {path} is ignored: it is empty" for path in sorted(paths)[:10]]
-    assert capsys.readouterr().err.splitlines() == [*lines, "features: 2 more files there are ignored"]
+    lines = [f"store: {path} is ignored: it is empty" for path in sorted(paths)[:10]]
+    assert capsys.readouterr().err.splitlines() == [*lines, "store: 2 more files there are ignored"]
 
 
 def test_a_changed_byte_or_a_cut_anywhere_gives_the_right_vectors_or_none(store: Store) -> None:

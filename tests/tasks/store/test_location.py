@@ -98,7 +98,7 @@ def test_a_segment_that_may_not_be_read_is_named_and_ignored(shared: Path, capsy
     with nobody():
         assert stored(store, make_keys(3)) == [False] * 3
         assert stored(store, make_keys(2, 1)) == [True] * 2
-    assert capsys.readouterr().err.splitlines() == [f"features: {path} is ignored: Permission denied"] * 2
+    assert capsys.readouterr().err.splitlines() == [f"store: {path} is ignored: Permission denied"] * 2
 
 
 def test_a_segment_that_does_not_fit_is_an_error_and_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 import safetensors.numpy
 from hypothesis import given
@@ -25,6 +26,9 @@ START = 8 + int.from_bytes(CONTENT[:8], "little")
 HEADER: dict[str, Any] = json.loads(CONTENT[8:START])
 DATA = CONTENT[START:]
 FOREIGN = "it is no segment of a feature store"
+PIXELS = COLLECTION._replace(precision="uint8", width=48)
+PIXEL_ROWS = np.random.default_rng(2).integers(0, 4, (len(KEYS.views), PIXELS.width), np.uint8)
+PIXEL_NAME, PIXEL_CONTENT = encode(PIXELS, DESCRIPTION, KEYS, PIXEL_ROWS)
 OTHER_COLLECTION = "it belongs to another collection"
 
 
@@ -302,3 +306,99 @@ def test_a_segment_of_another_collection_is_refused() -> None:
     other = COLLECTION._replace(precision="int8")
     assert refusal(decode, NAME, CONTENT, other) == OTHER_COLLECTION
     assert refusal(read_keys, io.BytesIO(CONTENT), len(CONTENT), other) == OTHER_COLLECTION
+
+
+@given(st.data())
+def test_decoded_pixels_are_those_that_were_encoded(data: st.DataObject) -> None:
+    count, width = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))
+    collection = PIXELS._replace(width=width)
+    pixels = data.draw(arrays(np.uint8, (count, width)))
+    keys, decoded = decode(*encode(collection, DESCRIPTION, make_keys(count), pixels), collection)
+    np.testing.assert_array_equal(keys.images, make_keys(count).images)
+    np.testing.assert_array_equal(keys.views, make_keys(count).views)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_pixels_are_compressed_in_a_file_that_the_safetensors_library_reads() -> None:
+    tensors = safetensors.numpy.load(PIXEL_CONTENT)
+    assert tensors.keys() == {"pixels", "image", "view"}
+    assert tensors["pixels"].nbytes < PIXEL_ROWS.nbytes / 2
+    np.testing.assert_array_equal(tensors["image"], KEYS.images)
+    np.testing.assert_array_equal(tensors["view"], KEYS.views)
+
+
+def test_keys_of_pixels_are_read_without_the_pixels() -> None:
+    keys = read_keys(io.BytesIO(PIXEL_CONTENT), len(PIXEL_CONTENT), PIXELS)
+    np.testing.assert_array_equal(keys.images, KEYS.images)
+    np.testing.assert_array_equal(keys.views, KEYS.views)
+
+
+@pytest.mark.parametrize(
+    ("collection", "rows", "message"),
+    [
+        pytest.param(PIXELS, VECTORS, "expected uint8 [7, 48], found float32 [7, 5]", id="vectors for pixels"),
+        pytest.param(COLLECTION, PIXEL_ROWS, "expected float32 [7, 5], found uint8 [7, 48]", id="pixels for vectors"),
+    ],
+)
+def test_rows_of_the_other_kind_are_refused(collection: Collection, rows: npt.NDArray[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        encode(collection, DESCRIPTION, KEYS, rows)
+
+
+def test_one_changed_byte_anywhere_in_pixels_does_no_harm_even_under_the_right_name() -> None:
+    reasons = set()
+    for position in range(len(PIXEL_CONTENT)):
+        changed = bytearray(PIXEL_CONTENT)
+        changed[position] ^= 0xFF
+        content = bytes(changed)
+        try:
+            keys, pixels = decode(named(content), content, PIXELS)
+        except DamagedError as error:
+            reasons.add(str(error))
+        else:
+            assert (keys.images.shape, keys.views.shape, pixels.shape) == ((7, 32), (7,), (7, 48))
+    assert reasons == {FOREIGN, "its pixels do not unfold to 336 bytes"}
+
+
+def pixel_file(frame: bytes, rows: int = 7, width: int = 48) -> bytes:
+    """Return a file whose header promises that the frame unfolds to so many rows of that width."""
+    collection = PIXELS._replace(width=width)
+    keys = make_keys(rows)
+    views_end, images_end = 2 * rows, 34 * rows
+    header = {
+        "__metadata__": {"graft": to_json(collection, DESCRIPTION)},
+        "view": {"dtype": "U16", "shape": [rows], "data_offsets": [0, views_end]},
+        "image": {"dtype": "U8", "shape": [rows, 32], "data_offsets": [views_end, images_end]},
+        "pixels": {"dtype": "U8", "shape": [len(frame)], "data_offsets": [images_end, images_end + len(frame)]},
+    }
+    return with_header(header, keys.views.tobytes() + keys.images.tobytes() + frame)
+
+
+def frame_of(size: int) -> bytes:
+    """Return a frame that unfolds to so many zeros."""
+    packed: bytes = pa.Codec("zstd", 1).compress(bytes(size), asbytes=True)
+    return packed
+
+
+def test_a_file_of_pixels_built_by_hand_is_taken() -> None:
+    content = pixel_file(frame_of(7 * 48))
+    assert not decode(named(content), content, PIXELS)[1].any()
+
+
+@pytest.mark.parametrize(
+    ("frame", "width", "reason"),
+    [
+        pytest.param(frame_of(335), 48, "its pixels do not unfold to 336 bytes", id="too few"),
+        pytest.param(frame_of(1 << 20), 48, "its pixels do not unfold to 336 bytes", id="a bomb"),
+        pytest.param(frame_of(336) + b"more", 48, "its pixels do not unfold to 336 bytes", id="more bytes behind"),
+        pytest.param(b"zeros", 48, "its pixels do not unfold to 336 bytes", id="not compressed"),
+        pytest.param(b"", 48, FOREIGN, id="empty"),
+        pytest.param(
+            frame_of(336), 1 << 28, "its pixels would take 1,879,048,192 bytes, more than a segment may", id="too large"
+        ),
+    ],
+)
+def test_pixels_of_another_size_than_promised_are_refused(frame: bytes, width: int, reason: str) -> None:
+    content = pixel_file(frame, width=width)
+    assert refusal(decode, named(content), content, PIXELS._replace(width=width)) == reason

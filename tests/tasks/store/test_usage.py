@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks.store import Description, Store
@@ -67,6 +68,18 @@ def test_the_table_shows_it_in_characters_that_can_be_printed(
     ]
 
 
+def test_resized_pixels_are_shown_and_pruned_as_vectors_are(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = COLLECTION._replace(graph="differences of neighbours", precision="uint8", width=48)
+    store.write(pixels, Description("resized pixels", "4x4"), make_keys(3), np.zeros((3, 48), np.uint8))
+    fill(store, make_keys(2))
+    show(store)
+    columns = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert columns[2][:4] == ["resized", "pixels", "4x4", "no"]
+    assert columns[2][6:10] == ["uint8", "48", "3", "1"]
+    assert prune(store, timedelta(0)).segments == 2
+    assert usage(store) == []
+
+
 def test_an_empty_store_is_shown_as_empty(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     show(store)
     assert capsys.readouterr().out == f"{store.name} holds no features.\n"
@@ -86,8 +99,8 @@ def test_a_file_that_cannot_be_used_is_named_and_not_counted(store: Store, capsy
     store.put_marker("run")
     assert [row.entries for row in usage(store)] == [2]
     assert capsys.readouterr().err.splitlines() == [
-        f"features: {strange} is ignored: it belongs to another collection",
-        f"features: {path} is ignored: it is empty",
+        f"store: {strange} is ignored: it belongs to another collection",
+        f"store: {path} is ignored: it is empty",
     ]
 
 

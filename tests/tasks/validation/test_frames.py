@@ -1,39 +1,46 @@
 import pandas as pd
+import pytest
 
 from tasks.common.errors import QuarantineKind
-from tasks.validation.frames import class_frame, image_frame, summarise
+from tasks.common.params import Params
+from tasks.validation.frames import summarise, to_frame
+from tests.tasks.validation.manifests import frame_rows, image, images, to_table, unusable
+
+EMPTY_FOLDER = unusable("empty/", QuarantineKind.EMPTY_FOLDER, "the folder holds no files")
 
 
-def test_copies_other_files_and_empty_folders_do_not_count_against_the_dataset() -> None:
-    kinds = [None, *(kind for kind in QuarantineKind)]
-    manifest = pd.DataFrame({"path": [f"a/{kind}" for kind in kinds], "label": "a"})
-    manifest = manifest.assign(kind=None, reason=None, phash=1, group=1)
-    verdicts = pd.DataFrame({"kind": kinds, "reason": [kind and f"because {kind}" for kind in kinds]}, dtype=object)
-    frame = image_frame(manifest, verdicts)
-    ignored = {QuarantineKind.COPY, QuarantineKind.OTHER_FILE, QuarantineKind.EMPTY_FOLDER}
-    assert frame["path"].tolist() == [f"a/{kind}" for kind in kinds if kind not in ignored]
-    assert frame["set_aside"].isna().sum() == 1
-
-
-def test_every_class_of_the_manifest_has_its_counts_and_its_ratio_to_the_smallest_with_images() -> None:
-    manifest = pd.DataFrame({"label": ["a", "a", "a", "a", "b", "c", "c", "c", "empty", ""]})
-    splits = ["train", "train", "val", "test", "val", "train", "train", None, None, None]
-    is_accepted = pd.Series([split is not None for split in splits])
-    frame = class_frame(manifest.assign(split=pd.Series(splits, dtype=object)), is_accepted)
-    assert frame.columns.tolist() == ["label", "train", "val", "test", "images", "times_smallest"]
-    assert frame.astype(object).where(frame.notna(), None).to_numpy().tolist() == [
-        ["a", 2, 1, 1, 4, 4.0],
-        ["b", 0, 1, 0, 1, 1.0],
-        ["c", 2, 0, 0, 2, 2.0],
-        ["empty", None, None, None, 0, 0.0],
+def test_every_class_has_its_counts_of_accepted_images_and_labels_without_pictures_are_no_classes(
+    settings: Params,
+) -> None:
+    rows = [*images("a", 6), image("b/1.jpg", split="val"), image("b/tiny.jpg", width=2), EMPTY_FOLDER]
+    rows += [
+        unusable("c/1.jpg", QuarantineKind.DAMAGED, "damaged: cut"),
+        unusable("1.jpg", QuarantineKind.NO_CLASS, "loose"),
+    ]
+    rows += [unusable("notes/1.txt", QuarantineKind.OTHER_FILE, "no image")]
+    frame = frame_rows(rows, settings).classes
+    assert frame.columns.tolist() == ["label", "train", "val", "test", "images"]
+    assert frame.to_numpy().tolist() == [
+        ["a", 4, 1, 1, 6],
+        ["b", 0, 1, 0, 1],
+        ["c", 0, 0, 0, 0],
+        ["empty", 0, 0, 0, 0],
     ]
 
 
-def test_classes_without_any_image_are_counted_too() -> None:
-    manifest = pd.DataFrame({"label": ["a", "b"], "split": pd.Series([None, None], dtype=object)})
-    frame = class_frame(manifest, pd.Series([False, False]))
-    assert frame["images"].tolist() == [0, 0]
-    assert frame["times_smallest"].tolist() == [0.0, 0.0]
+def test_the_files_are_parted_into_accepted_images_and_those_set_aside(settings: Params) -> None:
+    frames = frame_rows([image("a/1.jpg"), image("a/tiny.jpg", width=2)], settings)
+    assert frames.accepted["path"].tolist() == ["a/1.jpg"]
+    assert frames.set_aside[["path", "kind", "reason"]].to_numpy().tolist() == [
+        ["a/tiny.jpg", QuarantineKind.TOO_SMALL, "a side is shorter than 4 pixels"]
+    ]
+    assert frames.shares == {"train": pytest.approx(0.7), "val": 0.15, "test": 0.15}
+
+
+def test_large_integers_stay_exact_beside_nulls() -> None:
+    number = 2**64 - 1
+    frame = to_frame(to_table([image("a/1.jpg", phash=number), image("a/2.jpg", phash=None)]))
+    assert frame["phash"].tolist() == [number, pd.NA]
 
 
 def test_the_summary_counts_images_and_gives_the_median_of_their_shorter_sides() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.common.errors import QuarantineKind
@@ -20,7 +20,7 @@ def manifest(*rows: tuple[str, str | None, int | None, int | None, Verdict]) -> 
     frame = pd.DataFrame(
         [(*row, *verdict) for *row, verdict in rows], columns=["path", "sha256", "width", "height", "kind", "reason"]
     )
-    return frame.assign(label=frame["path"].str.split("/").str[0])
+    return frame.assign(label=frame["path"].str.split("/").str[0], given_split=None)
 
 
 def judge(*rows: tuple[str, str | None, int | None, int | None, Verdict]) -> list[Verdict]:
@@ -64,6 +64,31 @@ def test_files_that_cannot_be_used_are_neither_copies_nor_conflicts() -> None:
     assert judge(*((path, "x", 2, 2, ACCEPTED) for path in ("a/1", "b/1"))) == [SMALL] * 2
 
 
+def judge_given(*rows: tuple[str, str, str | None]) -> list[Verdict]:
+    """Judge images by path, sha256 and given split."""
+    frame = manifest(*((path, sha, 9, 9, ACCEPTED) for path, sha, _ in rows))
+    frame = frame.assign(given_split=pd.Series([split for _, _, split in rows], dtype=object))
+    return [(kind, reason) for kind, reason in judge_images(frame, min_side=4).itertuples(index=False)]
+
+
+@pytest.mark.parametrize(("kept", "lost"), [("test", "val"), ("test", "train"), ("val", "train")])
+def test_of_the_same_bytes_in_two_given_splits_the_less_protected_is_set_aside(kept: str, lost: str) -> None:
+    conflicting = QuarantineKind.CONFLICTING_SPLIT, f"the same image is cat/2, of split {kept}"
+    copy = QuarantineKind.COPY, "copy of cat/2"
+    rows = [
+        ("cat/1", "x", lost),
+        ("cat/2", "x", kept),
+        ("cat/3", "x", kept),
+        ("cat/4", "x", None),
+        ("cat/5", "y", lost),
+    ]
+    assert judge_given(*rows) == [conflicting, ACCEPTED, copy, copy, ACCEPTED]
+
+
+def test_the_same_bytes_in_two_classes_are_set_aside_in_whatever_splits_they_are() -> None:
+    assert judge_given(("a/1", "x", "train"), ("b/1", "x", "test")) == [conflict("b/1"), conflict("a/1")]
+
+
 ROWS = st.tuples(
     st.sampled_from("abc"),
     st.sampled_from("uvwxyz"),
@@ -72,6 +97,7 @@ ROWS = st.tuples(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=25))
 def test_accepted_images_are_usable_differ_from_each_other_and_have_one_label(
     drawn: list[tuple[str, str, int, Any]],

@@ -1,0 +1,1 @@
+"""`graft data`: adding, checking and reviewing datasets."""

@@ -1,0 +1,64 @@
+"""A command that runs in a process group of its own, whose lines are passed on as they come."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SECONDS_TO_END = 10.0
+
+
+class Ended(NamedTuple):
+    """The exit code of a command, and the lines of its output and its errors in the order of their arrival."""
+
+    code: int
+    lines: list[str]
+
+
+def run(command: Sequence[str], root: Path, on_line: Callable[[str], None]) -> Ended:
+    """Run a command in the folder `root` and call `on_line` with each line that it writes.
+
+    The process group is ended first if this function is interrupted.
+    """
+    lines: list[str] = []
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        for line in process.stdout or ():
+            if text := line.rstrip():
+                lines.append(text)
+                on_line(text)
+        return Ended(process.wait(), lines)
+    except BaseException:
+        _end_group(process)
+        raise
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a command: `python` in dvc.yaml must be this interpreter, activated or not."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End a process and all its children: interrupt them, then terminate, then kill those that remain."""
+    for number, patience in ((signal.SIGINT, SECONDS_TO_END), (signal.SIGTERM, SECONDS_TO_END), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(patience)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

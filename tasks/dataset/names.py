@@ -1,0 +1,49 @@
+"""Names in a dataset's folder: those of pictures, of splits, and those that are not looked at."""
+
+import re
+
+SUFFIXES = """
+    .jpg .jpeg .jpe .jfif .jif .jps .mpo .png .apng .webp .bmp .dib .gif .tif .tiff
+    .heic .heics .heif .heifs .hif .avif .avifs .jp2 .j2k .j2c .jpc .jpf .jpx .jxl .jxr .wdp .hdp
+    .tga .icb .vda .vst .ppm .pgm .pbm .pnm .pam .pfm .pcx .dds .exr .hdr .psd .xcf .ico .cur .icns .sgi .qoi .dcm
+    .dng .raw .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .rwl .raf .pef .srw .3fr .iiq .kdc .mrw .x3f
+"""
+# A file with one of these suffixes was meant to be a picture, so it counts against the dataset where it is none.
+IMAGE_SUFFIXES = frozenset(SUFFIXES.split())
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+# Operating systems and storage devices leave these behind; as classes without images, the folders would stop the run.
+IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"})
+# Folders of a project that hold pictures but no dataset.
+PROJECT_FOLDERS = frozenset({"artifacts", "node_modules", "__pycache__", "site-packages"})
+
+DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
+
+
+def has_image_suffix(name: str) -> bool:
+    """Say whether a file with this name or path is meant to be a picture."""
+    return name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
+
+
+def split_of(folder: str) -> str | None:
+    """Return train, val or test for the name of a split folder, in upper or lower case; None for any other name."""
+    return SPLITS.get(folder.lower())
+
+
+def split_meant_by(folder: str) -> str | None:
+    """Return the split that a name such as `training_set` or `seg_test` speaks of, or None."""
+    return next((SPLITS[word] for word in re.split(r"[^a-z]+", folder.lower()) if word in SPLITS), None)
+
+
+def is_date(folder: str) -> bool:
+    """Say whether a folder is named after a year, a month or a day, as no class is."""
+    return DATE.fullmatch(folder) is not None
