@@ -32,6 +32,10 @@ test: setup
 test-all: test
 	$(BIN)/python -m pytest -m thorough
 
+# Mutates valid files of every format and decodes them in worker processes: each must give pixels or a reason.
+fuzz: setup
+	$(BIN)/python -m tests.tasks.images.fuzzing --cases 10000 --seed 0
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -23,8 +23,8 @@ SEEDS = 5
 PRECISIONS = {"float32": ("onnxruntime", ""), "bf16": ("openvino", "0.2 points"), "int8": ("openvino", "0.5 points")}
 PREPARATION = {
     "sample": "--out digits",
-    "dataset": "--images digits --out manifest.parquet",
-    "validation": "--manifest manifest.parquet --out validation",
+    "dataset": f"--images digits --corrections {ROOT / 'data' / 'corrections.csv'} --out manifest.parquet",
+    "validation": "--images digits --manifest manifest.parquet --out validation",
     "backbone": "--out backbone",
 }
 FEATURES = (

@@ -23,7 +23,7 @@ from tasks.review.neighbours import Indices, find_neighbours
 from tasks.review.probabilities import Probabilities, count_votes, predict_held_out
 from tasks.review.stage import NEIGHBOURS
 from tasks.review.suspects import estimate_probabilities
-from tasks.review.vectors import narrow, unit_vectors
+from tasks.review.vectors import training_vectors, unit_vectors
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["scikit-learn", "numpy"]
@@ -83,7 +83,7 @@ def measure(name: str, dataset: Dataset) -> Iterator[tuple[str, ...]]:
         neighbours = find_neighbours(dataset.units, rows, rows, dataset.groups, NEIGHBOURS)
         probabilities = estimate_probabilities(flipped_dataset, neighbours)
         seconds = time.perf_counter() - start
-        model = predict_held_out(narrow(dataset.units), labels, dataset.groups, count)
+        model = predict_held_out(training_vectors(dataset.units), labels, dataset.groups, count)
         votes = count_votes(neighbours.rows, labels, count)
         shares = [share_listed(each, labels, flipped) for each in (probabilities, model, votes)]
         figures.append((*shares, estimate_errors(probabilities, labels), len(flipped), seconds))

@@ -129,7 +129,7 @@ def _run_flow(console: Console) -> list[Outcome]:
 
 def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
-    notice = report.starter_notice(root)
+    notes = [f"note: {text}" for text in (*report.notes(root), report.starter_notice(root)) if text]
     warnings = [f"warning: {text}" for text in report.warnings(root)]
     lines = [
         "",
@@ -138,10 +138,11 @@ def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
         f"validation report  {report.VALIDATION_REPORT}",
         f"seconds            {seconds:.1f}",
         *(["", *warnings] if warnings else []),
-        *(["", f"note: {notice}"] if notice else []),
+        *(["", *notes] if notes else []),
         "",
         "next: commit this run            git add dvc.lock params.yaml && git commit",
-        "      train on your own images   graft train --data FOLDER",
+        "      train on your own images   graft data add FOLDER, graft data check, graft train",
+        "      look for wrong labels      graft data review",
         "      try another setting        graft train --set head.dropout=0.5",
     ]
     print("\n".join(lines))

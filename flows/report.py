@@ -47,13 +47,19 @@ def warnings(root: Path, stages: Collection[str] = (VALIDATION, EVALUATION)) -> 
     """
     texts = []
     if VALIDATION in stages:
-        texts += _shorten(_validation_warnings(root), "of the validation")
+        texts += _shorten(_of_validation(root, "warnings"), "of the validation")
         texts += _shorten(changes(root, "warnings"), "about changes")
     if EVALUATION in stages:
         unrecognised, rare = _class_warnings(root)
         texts += _shorten(unrecognised, "about classes with recall 0")
         texts += _shorten(rare, f"about classes with fewer than {FEW_TEST_IMAGES} test images")
     return texts
+
+
+def notes(root: Path) -> list[str]:
+    """Return what is worth knowing of the data and no warning: the notes of the validation, and what changed."""
+    differences = [f"since the last run: {'; '.join(lines)}"] if (lines := changes(root)) else []
+    return _shorten(_of_validation(root, "notes"), "of the validation") + differences
 
 
 def changes(root: Path, kind: str = "lines") -> list[str]:
@@ -108,11 +114,11 @@ def description(root: Path, outcomes: list[Outcome]) -> str:
     return headline(root, outcomes) + (f"\n{listed}" if listed else "")
 
 
-def _validation_warnings(root: Path) -> list[str]:
+def _of_validation(root: Path, kind: str) -> list[str]:
     path = root / VALIDATION_SUMMARY
     if not path.is_file():
         return []
-    return [printable(text) for text in json.loads(path.read_text(encoding="utf-8")).get("warnings", [])]
+    return [printable(text) for text in json.loads(path.read_text(encoding="utf-8")).get(kind, [])]
 
 
 def _class_warnings(root: Path) -> tuple[list[str], list[str]]:

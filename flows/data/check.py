@@ -92,7 +92,9 @@ def print_findings(root: Path, folder: Path, console: Console) -> Verdict:
     summary = json.loads((root / folder / "summary.json").read_text(encoding="utf-8"))
     console.print(f"\n{summary['images']:,} images accepted")
     if findings:
-        table = Table("", "finding", "next", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for name in ("", "finding", "next"):
+            table.add_column(name, overflow="fold")
         for row in sorted(findings, key=lambda row: list(STYLES).index(row["severity"])):
             texts = (Text(printable(row[key])) for key in ("message", "advice"))
             table.add_row(Text(row["severity"], style=STYLES[row["severity"]]), *texts)

@@ -17,6 +17,8 @@ from tasks.common import params
 ACCEPTED = "artifacts/validation/accepted.parquet"
 FEATURES = "artifacts/features/features.parquet"
 REVIEW = "artifacts/review"
+# A log has no width of its own.
+LINE_WIDTH = 160
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Add a dataset, check it, and review its labels.")
 
@@ -48,6 +50,8 @@ def check(
     """Scan and judge a dataset without training: exit code 0, 1 (warnings, with --strict) or 2 (not fit)."""
     with errors_in_one_line(Verdict.UNFIT):
         root, console = workspace.find(Path.cwd()), Console()
+        if not console.is_terminal:
+            console = Console(width=LINE_WIDTH)
         verdict = check_source(root, console) if path is None else check_path(path, root, console)
     sys.exit(verdict.exit_code(strict=strict))
 

@@ -111,7 +111,7 @@ class _Pool(Generic[Item, Result]):
         seconds: float,
     ) -> None:
         self.results: dict[int, Result | _Raised] = {}
-        self._start_worker = lambda: _Worker(context, function, seconds)
+        self._start_worker: Callable[[], _Worker[Item]] = lambda: _Worker(context, function, seconds)
         self._failed = failed
         self._size = workers
         self._ahead = ahead
@@ -185,8 +185,7 @@ class _Pool(Generic[Item, Result]):
 
 def _work(connection: Connection, function: Callable[[Any], Any], seconds: float) -> None:
     """Answer each item with its result until the other end is closed."""
-    parent = parent_process()
-    Thread(target=lambda: (parent and parent.join(), os._exit(1)), daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the workers.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
@@ -209,3 +208,9 @@ def _work(connection: Connection, function: Callable[[Any], Any], seconds: float
             for timer, _ in limits:
                 signal.setitimer(timer, 0)
             connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

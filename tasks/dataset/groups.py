@@ -30,8 +30,8 @@ def find_near_duplicates(hashes: npt.NDArray[np.uint64], bits: int) -> npt.NDArr
     """Return a number for each group of images linked by hashes that differ in at most `bits`; int64 [N].
 
     Hashes that differ in at most b bits agree in one of b + 1 bands of bits (pigeonhole), so only images that share a
-    band are compared. Each band gets its part of the bits that vary most: the images of a fixed camera agree in nearly
-    all bits, and a band without any of the others would compare all pairs.
+    band are compared. Each band gets its part of the bits that vary most: the images of a fixed camera agree in most
+    bits, and all of them would share a band that is made of such bits alone.
     """
     distinct, inverse = np.unique(hashes, return_inverse=True)
     links = []

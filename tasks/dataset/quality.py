@@ -10,9 +10,8 @@ LEVELS = 256
 # Weights of red, green and blue in the brightness that people see, the root of the weighted squares: a pure blue or red
 # is brighter to the eye than its luma says. Source: Darel Rex Finley, "HSP Color Model", 2006.
 WEIGHTS = np.array([0.241, 0.691, 0.068], np.float32)
-SQUARES = np.arange(LEVELS, dtype=np.float32)[:, None] ** 2 * WEIGHTS
 SHADOWS, HIGHLIGHTS = 0.05, 0.99
-# Of the longer side. On a copy as small as this, photos of all sizes have edges of similar width, and noise averages out.
+# Pixels of the longer side. On so small a copy, photos of all sizes have edges of similar width, and grain vanishes.
 SHARPNESS_SIDE = 64
 
 
@@ -31,18 +30,17 @@ class Quality(NamedTuple):
 def measure_quality(image: Image.Image) -> Quality:
     """Return the statistics of an RGB image; one of a few hundred pixels a side suffices.
 
-    Numbers are sums of counted levels, so the same pixels give the same bits.
+    Brightness is rounded to 256 levels, and the numbers come from their counts: the same pixels give the same bits.
     """
     pixels = np.asarray(image)
-    red, green, blue = (SQUARES[:, channel].take(pixels[..., channel]) for channel in range(3))
-    brightness = np.sqrt(red + green + blue).round().astype(np.uint8)
+    brightness = np.sqrt(np.square(pixels, dtype=np.float32) @ WEIGHTS).round().astype(np.uint8)
     counts = np.bincount(brightness.ravel(), minlength=LEVELS)
     shares = counts / counts.sum()
     levels = np.arange(LEVELS) / (LEVELS - 1)
     mean = float(shares @ levels)
     cumulated = shares.cumsum()
     return Quality(
-        is_grey=bool((pixels[..., :1] == pixels[..., 1:]).all()),
+        is_grey=all(np.array_equal(pixels[..., 0], pixels[..., channel]) for channel in (1, 2)),
         brightness=_as_float32(mean),
         shadows=_as_float32(levels[np.searchsorted(cumulated, SHADOWS)]),
         highlights=_as_float32(levels[np.searchsorted(cumulated, HIGHLIGHTS)]),

@@ -23,9 +23,9 @@ from tasks.tables.manifest import Row
 
 # Larger files are not read: those of the largest images that are accepted are far smaller.
 MAX_BYTES = 2 * 10**9
-# The perceptual hash needs 32 pixels a side and the sharpness 64. Four times as many keep the statistics of the pixels
-# close to those of the whole image, and a photo of 12 megapixels is still decoded at the scale of 1/8.
-SCAN_SIDE = 256
+# The perceptual hash needs 32 pixels a side and the sharpness 64. With twice as many, the statistics of photos differ by
+# about 1 % from those of 256 pixels, and the scan of one of 500x375 takes 2 ms rather than 11.
+SCAN_SIDE = 128
 SECONDS_AN_IMAGE = 60
 ROWS_AHEAD = 1000
 
@@ -36,7 +36,7 @@ def scan_files(root: Path, entries: Iterable[Entry], max_megapixels: float) -> G
     A file whose decoder crashes or does not end is set aside as damaged. Memory does not grow with the entries.
     """
     scan = partial(scan_file, root.absolute(), max_megapixels=max_megapixels)
-    return isolated_map(scan, entries, _set_aside, available_cores(), ROWS_AHEAD, SECONDS_AN_IMAGE)
+    return isolated_map(scan, entries, set_aside, available_cores(), ROWS_AHEAD, SECONDS_AN_IMAGE)
 
 
 def scan_file(root: Path, entry: Entry, max_megapixels: float) -> Row:
@@ -80,7 +80,8 @@ def _make_row(entry: Entry) -> Row:
     )
 
 
-def _set_aside(entry: Entry, failure: Failure) -> Row:
+def set_aside(entry: Entry, failure: Failure) -> Row:
+    """Return the row of a file whose worker ended without an answer."""
     reasons = {
         Failure.CRASHED: "the decoder crashed",
         Failure.TOO_SLOW: f"decoding took longer than {SECONDS_AN_IMAGE} seconds",

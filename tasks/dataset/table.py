@@ -129,9 +129,10 @@ def _describe(files: _Files, table: str, file: str, line: Line) -> Entry:
         message = f"{file}, {line.location}: path is empty; expected that of an image."
         raise GraftError(message)
     if line.split.strip() and split is None:
+        hint = did_you_mean(line.split.strip(), SPLITS)
         message = (
-            f"{file}, {line.location}: split is '{printable(line.split)}'; expected {', '.join(SPLITS)} or an empty cell."
-            f"{did_you_mean(line.split.strip(), SPLITS)}"
+            f"{file}, {line.location}: split is '{printable(line.split)}'; "
+            f"expected {', '.join(SPLITS)} or an empty cell.{hint}"
         )
         raise GraftError(message)
     item = files.find(posixpath.dirname(table), line.path)

@@ -21,6 +21,7 @@ MAX_MEMBERS = 10_000_000
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 2000
 CHUNK_BYTES = 2**20
+MAX_SHOWN = 100  # characters of a name in a message
 
 
 def is_archive(path: Path) -> bool:
@@ -38,8 +39,8 @@ def extract(archive: Path, folder: Path) -> None:
     Links and special files are skipped and counted. Modes, owners and times are not restored.
 
     Raises:
-        GraftError: It is no archive, damaged, encrypted or too large, or a member cannot be written or would lie outside
-            the folder. The files before that member remain.
+        GraftError: It is no archive, damaged, encrypted or too large, or a member cannot be written or would lie
+            outside the folder. The files before that member remain.
     """
     limit, free = _limit(archive), shutil.disk_usage(folder).free
     files = skipped = written = 0
@@ -109,14 +110,18 @@ def _name_faults(archive: Path, member: str | None = None) -> Iterator[None]:
     except TooLarge:
         gigabytes = _limit(archive) / 1e9
         problem = f"expands to more than {gigabytes:,.1f} GB, as decompression bombs do"
-        raise _refusal(archive, problem, "If it is none, extract it yourself and set dataset.source to the folder") from None
+        raise _refusal(
+            archive, problem, "If it is none, extract it yourself and set dataset.source to the folder"
+        ) from None
     except FileExistsError as error:
         problem = f"holds '{_shorten(member or '')}' twice"
         raise _refusal(archive, problem, "Pack each file once") from error
     except DAMAGE as error:
         text = " ".join(str(error).split()) or type(error).__name__
         if "encrypted" in text:
-            raise _refusal(archive, "is encrypted", "Extract it yourself and set dataset.source to the folder") from error
+            raise _refusal(
+                archive, "is encrypted", "Extract it yourself and set dataset.source to the folder"
+            ) from error
         raise _refusal(archive, f"is damaged: {printable(text)}", "Fetch or pack it again") from error
     except OSError as error:
         raise _refusal(archive, f"{fault}: {error.strerror or error}", f"{remedy}, then run again") from error
@@ -136,7 +141,7 @@ def _show_progress(members: Iterator[Member], total: int) -> Iterator[Member]:
 
 def _shorten(name: str) -> str:
     text = printable(name)
-    return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"
+    return text if len(text) <= MAX_SHOWN else f"{text[:60]}...{text[-30:]}"
 
 
 def _refusal(archive: Path, problem: str, remedy: str) -> GraftError:

@@ -20,8 +20,8 @@ ZIP_HEADER_BYTES = 30
 ENCRYPTED = 0x1
 DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item,return-value]
-    b"BZh": bz2.BZ2File,  # type: ignore[dict-item]
-    b"\xfd7zXZ\0": lzma.LZMAFile,  # type: ignore[dict-item]
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
 }
 # The types that the standard library raises for archives that are damaged or use features that it lacks.
 DAMAGE = (

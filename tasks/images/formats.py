@@ -18,6 +18,11 @@ from tasks.common.errors import ImageError, QuarantineKind
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA")
 LISTING = "JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, HEIC, JPEG 2000, PPM, TGA"
 
+with suppress(ImportError):  # Pillow before 11.3
+    from PIL import AvifImagePlugin
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # Images are decoded in parallel already.
+
 HEAD_BYTES = 1024  # of a file's beginning that tell its format
 TAIL_BYTES = 18  # of its end: the signature of TGA
 
@@ -121,7 +126,7 @@ def _load_plugin(name: str) -> None:
         except ImportError as error:
             message = "HEIC needs pi-heif: pip install pi-heif"
             raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT) from error
-        register_heif_opener(decode_threads=1)  # Images are decoded in parallel already.
+        register_heif_opener(decode_threads=1)
     elif name not in Image.OPEN:
         message = "AVIF needs Pillow 11.3 or later: pip install --upgrade pillow"
         raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)

@@ -7,12 +7,15 @@ from PIL import Image, TiffImagePlugin
 
 from tasks.common.errors import ImageError, QuarantineKind
 
-# libjpeg goes through all pixels for every scan. Encoders write about 10 scans, and a file of several pictures as many
-# for each, so the second limit alone would refuse good files.
+# libjpeg goes through all pixels for every scan, of which encoders write about 10. A file is refused if it exceeds both
+# limits: files of many pictures have many scans, and few scans of a huge picture come to many megapixels.
 MAX_SCANS = 100
 MAX_SCANNED_MEGAPIXELS = 10_000
 # OpenJPEG sets aside about 12 KB for each tile before it decodes the first.
 MAX_JPEG2000_TILES = 10_000
+# Tags of TIFF: bit 0 of the first says that a page is a smaller copy of another.
+NEW_SUBFILE_TYPE = 254
+DNG_VERSION = 50706
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -23,13 +26,17 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def check_header(image: Image.Image, content: bytes, max_megapixels: float) -> None:
-    """Raise ImageError if decoding this image, open but not decoded yet, would take far more than its size suggests."""
+    """Raise ImageError if decoding this image, open but not decoded yet, would take far more than its size suggests.
+
+    A raw file of a camera raises it too.
+    """
     check_size(*image.size, max_megapixels)
     if image.format in {"JPEG", "MPO"}:
         _check_scans(content, image.width * image.height)
     elif image.format == "JPEG2000":
         _check_jpeg2000(content)
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_camera_raw(image, content)
         _check_tiff_tiles(image, max_megapixels)
 
 
@@ -55,6 +62,15 @@ def _check_jpeg2000(content: bytes) -> None:
         if components > len("RGBA"):
             message = f"{components} channels are more than 4"
             raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)
+
+
+def _check_camera_raw(image: TiffImagePlugin.TiffImageFile, content: bytes) -> None:
+    """Refuse raw files of cameras, which are TIFF files whose first page is only a small preview."""
+    page = image.tag_v2.get(NEW_SUBFILE_TYPE, 0)
+    is_preview = isinstance(page, int) and page & 1
+    if is_preview or DNG_VERSION in image.tag_v2 or content[8:10] == b"CR":
+        message = "a camera raw file, of which only a preview could be read: convert it to JPEG or PNG"
+        raise ImageError(message, QuarantineKind.UNKNOWN_FORMAT)
 
 
 def _check_tiff_tiles(image: TiffImagePlugin.TiffImageFile, max_megapixels: float) -> None:

@@ -13,7 +13,7 @@ from tasks.review.neighbours import Indices, Neighbours
 from tasks.review.outliers import THRESHOLD, score_outliers
 from tasks.review.probabilities import Probabilities, count_votes, predict_held_out
 from tasks.review.table import FindingKind, Suspect
-from tasks.review.vectors import narrow
+from tasks.review.vectors import training_vectors
 from tasks.tables.corrections import Action, Correction
 
 # Of the limit: odd images and near-duplicates are a supplement to wrong labels.
@@ -34,7 +34,7 @@ def estimate_probabilities(dataset: Dataset, neighbours: Neighbours) -> Probabil
     The two err on different images: the model where a class has several clusters, the votes near borders.
     """
     count = len(dataset.classes)
-    held_out = predict_held_out(narrow(dataset.units), dataset.labels, dataset.groups, count)
+    held_out = predict_held_out(training_vectors(dataset.units), dataset.labels, dataset.groups, count)
     return (held_out + count_votes(neighbours.rows, dataset.labels, count)) / 2
 
 

@@ -1,4 +1,4 @@
-"""Feature vectors made comparable: centred, of length 1, and narrow enough for training."""
+"""Feature vectors made comparable: of length 1 for distances; centred and narrow for training."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,18 @@ Vectors = npt.NDArray[np.float32]
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:
-    """Return the vectors, float32 [N, D], minus their mean and divided by their length; a zero vector stays zero.
+    """Return the vectors, float32 [N, D], divided by their lengths; a zero vector stays zero."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), LENGTH_FLOOR), np.float32)
 
-    Features after a ReLU share a large positive part, which hides the differences between images; without the mean,
-    cosines spread over -1..1.
+
+def training_vectors(units: Vectors) -> Vectors:
+    """Return the vectors, float32 [N, D], centred, of length 1 again, and at most WIDTH wide.
+
+    Features after a ReLU share a large positive part. Without it, the same strength of regularisation suits any
+    network. Wide vectors are projected onto the directions with most of their length, by the randomised SVD of Halko,
+    Martinsson and Tropp, SIAM Review 53, 2011, with a fixed seed.
     """
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), LENGTH_FLOOR)
-    return np.asarray(centred, np.float32)
-
-
-def narrow(units: Vectors) -> Vectors:
-    """Return projections, float32 [N, at most WIDTH], onto the directions with most variance, so training is fast.
-
-    Randomised SVD of Halko, Martinsson and Tropp, SIAM Review 53, 2011, with a fixed seed.
-    """
+    centred = unit_vectors(units - units.mean(axis=0, dtype=np.float64).astype(np.float32))
     if min(units.shape) <= WIDTH:
-        return units
-    return np.asarray(TruncatedSVD(WIDTH, random_state=0).fit_transform(units), np.float32)
+        return centred
+    return np.asarray(TruncatedSVD(WIDTH, random_state=0).fit_transform(centred), np.float32)

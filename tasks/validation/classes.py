@@ -177,7 +177,9 @@ def _name_causes(set_aside: pd.DataFrame) -> str:
         return ""
     if (set_aside["kind"] == QuarantineKind.EMPTY_FOLDER).all():
         return f" ({set_aside['reason'].iloc[0]})"
-    return f" (set aside: {'; '.join(list_reasons(set_aside))})"
+    # Files that were never meant to be pictures do not explain why pictures are lacking.
+    pictures = set_aside[set_aside["kind"] != QuarantineKind.OTHER_FILE]
+    return f" (set aside: {'; '.join(list_reasons(pictures))})" if len(pictures) else ""
 
 
 def _explain_splits(images: pd.DataFrame) -> tuple[str, str]:

@@ -21,12 +21,16 @@ def prefect_server() -> Iterator[str]:
         yield address
 
 
-def write_summary_of_validation(root: Path, median_side: int, warnings: Sequence[str] | None = None) -> None:
+def write_summary_of_validation(
+    root: Path, median_side: int, warnings: Sequence[str] | None = None, notes: Sequence[str] = ()
+) -> None:
     """Write the summary that the stage `validation` writes, for images of that size; without warnings: an older one."""
     path = root / "artifacts" / "validation" / "summary.json"
     path.parent.mkdir(parents=True)
     summary = {"images": 12, "median_side": median_side}
-    path.write_text(json.dumps(summary if warnings is None else summary | {"warnings": list(warnings)}))
+    path.write_text(
+        json.dumps(summary if warnings is None else summary | {"warnings": list(warnings), "notes": list(notes)})
+    )
 
 
 def write_evaluation(root: Path, classes: Mapping[str, tuple[float, int]]) -> None:

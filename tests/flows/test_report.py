@@ -1,3 +1,5 @@
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -44,6 +46,24 @@ def test_warnings_are_those_of_the_validation_and_the_classes_that_the_accuracy_
 def test_a_summary_of_an_older_version_holds_no_warnings(tmp_path: Path) -> None:
     write_summary_of_validation(tmp_path, median_side=8)
     assert report.warnings(tmp_path) == []
+
+
+def test_notes_are_those_of_the_validation_and_the_changes_since_the_last_run(tmp_path: Path) -> None:
+    assert report.notes(tmp_path) == []
+    write_summary_of_validation(tmp_path, median_side=8, warnings=[], notes=["80 other files ignored: .xml (80)"])
+    assert report.notes(tmp_path) == ["80 other files ignored: .xml (80)"]
+    (tmp_path / "artifacts" / "dataset").mkdir()
+    (tmp_path / "artifacts" / "dataset" / "manifest.parquet").write_bytes(b"rows")
+    changes = {
+        "manifest": hashlib.sha256(b"rows").hexdigest(),
+        "lines": ["2 new images", "1 gone"],
+        "warnings": ["many gone"],
+    }
+    (tmp_path / "artifacts" / "validation" / "changes.json").write_text(json.dumps(changes))
+    assert report.notes(tmp_path)[1:] == ["since the last run: 2 new images; 1 gone"]
+    assert report.warnings(tmp_path) == ["many gone"]
+    (tmp_path / "artifacts" / "dataset" / "manifest.parquet").write_bytes(b"rows of another run")
+    assert report.notes(tmp_path)[1:] == report.warnings(tmp_path) == []
 
 
 def test_of_many_warnings_of_a_kind_ten_are_listed_and_the_others_counted(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+CORRECTIONS = ROOT / "data" / "corrections.csv"
 TINY = {
     "hidden: [128]": "hidden: [16]",
     "epochs: 60": "epochs: 12",
@@ -19,8 +20,8 @@ TINY = {
     "parity_images: 64": "parity_images: 4",
 }
 COMMON = {
-    "dataset": "--images photos --out dataset/manifest.parquet",
-    "validation": "--manifest dataset/manifest.parquet --out validation",
+    "dataset": f"--images photos --corrections {CORRECTIONS} --out dataset/manifest.parquet",
+    "validation": "--images photos --manifest dataset/manifest.parquet --out validation",
     "backbone": "--out backbone",
     "features": (
         "--images photos --accepted validation/accepted.parquet --backbone backbone/backbone.onnx "
@@ -97,9 +98,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("missing", "missing is not a folder."),
-        ("empty", "empty holds no images."),
-        ("single", "single holds one class, 'only'."),
+        ("missing", "missing is missing. Expected a folder of images or an archive"),
+        ("empty", "empty holds no images. Expected one folder a class"),
+        ("single", "single holds one class, 'only'. Expected one folder a class"),
     ],
     ids=["missing", "empty", "one class"],
 )
@@ -107,9 +108,9 @@ def test_a_folder_that_cannot_be_scanned_ends_in_one_line(folder: Path, source: 
     (folder / "empty").mkdir()
     (folder / "single" / "only").mkdir(parents=True)
     (folder / "single" / "only" / "a.png").touch()
-    done = run("dataset", folder, f"--images {source} --out out.parquet")
+    done = run("dataset", folder, f"--images {source} --corrections {CORRECTIONS} --out out.parquet")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"graft dataset: error: {message} Expected one folder a class")
+    assert done.stderr.startswith(f"graft dataset: error: {message}")
     assert done.stderr.count("\n") == 1
 
 

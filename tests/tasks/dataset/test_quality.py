@@ -30,9 +30,7 @@ FLAT = {"contrast": 0, "entropy": 0, "sharpness": 0}
         ("#00f", {"is_grey": False, "brightness": 66 / 255, "shadows": 66 / 255, "highlights": 66 / 255}),
     ],
 )
-def test_a_picture_of_one_colour_has_its_brightness_and_nothing_else(
-    colour: str, expected: dict[str, float]
-) -> None:
+def test_a_picture_of_one_colour_has_its_brightness_and_nothing_else(colour: str, expected: dict[str, float]) -> None:
     quality = measure_quality(Image.new("RGB", (40, 30), colour))
     assert quality._asdict() == pytest.approx(expected | FLAT, abs=1e-6)
 
@@ -72,11 +70,11 @@ def test_tiny_and_narrow_pictures_have_finite_statistics(size: tuple[int, int]) 
 
 
 def test_statistics_of_a_scaled_decoding_are_close_to_those_of_all_pixels() -> None:
-    for seed in range(5):
+    for seed in range(2):
         buffer = BytesIO()
-        make_photo(2048, seed).save(buffer, "JPEG", quality=90)
-        whole, scaled = decode(buffer.getvalue()).pixels, decode(buffer.getvalue(), min_side=256).pixels
-        assert (whole.shape[0], scaled.shape[0]) == (2048, 256)
+        make_photo(1024, seed).save(buffer, "JPEG", quality=90)
+        whole, scaled = decode(buffer.getvalue()).pixels, decode(buffer.getvalue(), min_side=128).pixels
+        assert (whole.shape[0], scaled.shape[0]) == (1024, 128)
         expected, quality = (measure_quality(Image.fromarray(pixels)) for pixels in (whole, scaled))
         assert quality[1:5] == pytest.approx(expected[1:5], abs=0.02)
         assert quality.entropy == pytest.approx(expected.entropy, abs=0.1)

@@ -9,13 +9,14 @@ from tasks.common.errors import QuarantineKind
 from tasks.common.processes import Failure
 from tasks.dataset import scan
 from tasks.dataset.folder import Entry
-from tasks.dataset.scan import scan_file, scan_files
+from tasks.dataset.scan import scan_file, scan_files, set_aside
+from tasks.images import formats
 from tasks.tables.manifest import Row
 from tests.tasks.conftest import noise
 
 
 def write_photo(path: Path, height: int = 30, width: int = 40) -> Path:
-    Image.fromarray(noise(0, height, width)).save(path)
+    Image.fromarray(noise(0, height, width)).save(path, "PNG")
     return path
 
 
@@ -55,7 +56,7 @@ def test_a_row_holds_the_properties_of_the_whole_file_and_statistics_of_its_pixe
 def test_a_file_whose_process_ends_is_damaged(failure: Failure, reason: str) -> None:
     entry = Entry("a.jpg", "cat", split="test", group="g")
     expected = Row("a.jpg", "cat", given_split="test", given_group="g", kind=QuarantineKind.DAMAGED, reason=reason)
-    assert scan._set_aside(entry, failure) == expected
+    assert set_aside(entry, failure) == expected
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "pipe.txt"])
@@ -87,12 +88,11 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_photo(tmp_path / "a.txt")
-    identify = scan.identify
 
     def change_and_identify(head: bytes, tail: bytes) -> str | None:
         with path.open("ab") as file:
             file.write(b"more")
-        return identify(head, tail)
+        return formats.identify(head, tail)
 
     monkeypatch.setattr(scan, "identify", change_and_identify)
     assert check(path) == (QuarantineKind.UNREADABLE, "changed while it was read")

@@ -175,9 +175,7 @@ def test_a_cut_that_cannot_be_used_is_refused_before_anything_is_loaded(
     (tmp_path / "backbone.json").write_text(json.dumps(facts | {"taps": taps or facts["taps"]}))
     params = settings.finetuning.model_copy(update={"cut": cut})
     with pytest.raises(GraftError) as caught:
-        finetune(
-            tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params, Store(tmp_path)
-        )
+        finetune(tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params, Store(tmp_path))
     assert str(caught.value).startswith("finetuning.cut")
     assert expected in str(caught.value)
     assert not (tmp_path / "out").exists()
