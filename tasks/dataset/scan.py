@@ -23,8 +23,8 @@ from tasks.tables.manifest import Row
 
 # Larger files are not read: those of the largest images that are accepted are far smaller.
 MAX_BYTES = 2 * 10**9
-# The perceptual hash needs 32 pixels a side and the sharpness 64. With twice as many, the statistics of photos differ by
-# about 1 % from those of 256 pixels, and the scan of one of 500x375 takes 2 ms rather than 11.
+# The perceptual hash needs 32 pixels a side, the sharpness 64. With twice as many, a photo of 500x375 takes half of
+# the time of 256 (1.8 ms and 3.7 ms), and brightness, contrast, entropy and sharpness differ by at most 2 %.
 SCAN_SIDE = 128
 SECONDS_AN_IMAGE = 60
 ROWS_AHEAD = 1000

@@ -20,6 +20,7 @@ from tasks.tables.manifest import Row
 COUNTED_APART = {
     QuarantineKind.OTHER_FILE: ("other file", "other files"),
     QuarantineKind.NOT_LISTED: ("file that the table does not list", "files that the table does not list"),
+    QuarantineKind.UNLABELLED: ("file without a label", "files without a label"),
     QuarantineKind.EMPTY_FOLDER: ("empty class folder", "empty class folders"),
     QuarantineKind.DROPPED: ("dropped file", "dropped files"),
 }

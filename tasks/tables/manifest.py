@@ -48,8 +48,8 @@ class Row(NamedTuple):
 
     The rest describes the pixels: `mode` is that of the file in Pillow's words, `is_grey` says that the three channels
     are equal. `brightness`, `contrast`, `shadows` and `highlights` are mean, standard deviation, 5th and 99th
-    percentile of the luma, in 0..1; `entropy` is that of its histogram in bits, 0..8; `sharpness`, >= 0, is the
-    standard deviation of its Laplacian on a small copy of the image.
+    percentile of the perceived brightness (HSP), in 0..1; `entropy` is the mean of the channels' histograms in bits,
+    0..8; `sharpness`, >= 0, is the standard deviation of the edges of a copy of at most 64 pixels.
     """
 
     path: str

@@ -45,7 +45,8 @@ def list_reasons(set_aside: pd.DataFrame) -> list[str]:
         kind=("kind", "first"), files=("path", "size"), path=("path", "first"), reason=("reason", "first")
     )
     return [
-        f"{words(row['kind'])} ({row['files']:,}), such as {printable(row['path'])}: {printable(row['reason'])}"
+        f"{words(row['kind'])} ({row['files']:,}), such as {printable(row['path'])}: "
+        + printable(row["reason"].removeprefix(f"{words(row['kind'])}: "))
         for row in kinds.sort_values("files", ascending=False, kind="stable").to_dict("records")
     ]
 

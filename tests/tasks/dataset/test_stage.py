@@ -49,11 +49,24 @@ BAD = {
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Write two classes, each with one image of every format."""
+    return write_images(tmp_path / "photos")
+
+
+@pytest.fixture(scope="module")
+def with_bad_files(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> dict[str, dict[str, Any]]:
+    """Scan the two classes with all bad files in one of them, once, because each scan starts processes."""
+    photos = write_images(tmp_path_factory.mktemp("bad") / "photos")
+    for name, (content, *_) in BAD.items():
+        (photos / "b" / name).write_bytes(content)
+    return scan(photos, settings.dataset)
+
+
+def write_images(root: Path) -> Path:
     for class_index, label in enumerate(("ä b", "b")):
-        (tmp_path / "photos" / label).mkdir(parents=True)
+        (root / label).mkdir(parents=True)
         for number, ending in enumerate(FORMATS):
-            Image.fromarray(noise(10 * class_index + number, 30, 40)).save(tmp_path / "photos" / label / f"x.{ending}")
-    return tmp_path / "photos"
+            Image.fromarray(noise(10 * class_index + number, 30, 40)).save(root / label / f"x.{ending}")
+    return root
 
 
 def scan(photos: Path, params: Dataset, corrections_file: Path = CORRECTIONS) -> dict[str, dict[str, Any]]:
@@ -84,11 +97,12 @@ def test_the_format_is_that_of_the_content_and_not_of_the_name(photos: Path, set
     assert rows["b/x.bmp"]["split"] == rows["b/x.png"]["split"]
 
 
-@pytest.mark.parametrize("name", ["photo.txt", "photo", "photo.jpg.bak"])
-def test_a_picture_is_used_whatever_its_suffix(photos: Path, settings: Params, name: str) -> None:
-    Image.fromarray(noise(99, 30, 40)).save(photos / "b" / name, format="PNG")
-    row = scan(photos, settings.dataset)[f"b/{name}"]
-    assert (row["kind"], row["format"]) == (None, "PNG")
+def test_a_picture_is_used_whatever_its_suffix(photos: Path, settings: Params) -> None:
+    for name in ("photo.txt", "photo", "photo.jpg.bak"):
+        Image.fromarray(noise(99, 30, 40)).save(photos / "b" / name, format="PNG")
+    rows = scan(photos, settings.dataset)
+    for name in ("photo.txt", "photo", "photo.jpg.bak"):
+        assert (rows[f"b/{name}"]["kind"], rows[f"b/{name}"]["format"]) == (None, "PNG")
 
 
 def test_every_suffix_of_a_known_format_is_that_of_a_picture() -> None:
@@ -107,10 +121,11 @@ def test_a_file_in_no_class_folder_counts_only_if_it_is_meant_to_be_a_picture(
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_that_is_no_image_keeps_its_row_with_kind_and_reason(photos: Path, settings: Params, name: str) -> None:
+def test_a_file_that_is_no_image_keeps_its_row_with_kind_and_reason(
+    with_bad_files: dict[str, dict[str, Any]], name: str
+) -> None:
     content, kind, reason = BAD[name]
-    (photos / "b" / name).write_bytes(content)
-    row = scan(photos, settings.dataset)[f"b/{name}"]
+    row = with_bad_files[f"b/{name}"]
     assert row["kind"] == kind
     assert row["reason"].startswith(reason)
     assert row["bytes"] == len(content)
@@ -140,15 +155,16 @@ def test_a_dataset_without_a_usable_image_still_has_a_row_for_each_file(tmp_path
     assert [row["reason"] for row in rows.values()] == ["the file is empty"] * 2
 
 
-@pytest.mark.parametrize(("orientation", "size"), [(1, (40, 30)), (3, (40, 30)), (6, (30, 40)), (8, (30, 40))])
-def test_width_and_height_are_those_after_the_exif_orientation(
-    photos: Path, settings: Params, orientation: int, size: tuple[int, int]
-) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(noise(99, 30, 40)).save(photos / "b" / "turned.jpg", exif=exif)
-    row = scan(photos, settings.dataset)["b/turned.jpg"]
-    assert (row["width"], row["height"]) == size
+def test_width_and_height_are_those_after_the_exif_orientation(photos: Path, settings: Params) -> None:
+    sizes = {1: (40, 30), 3: (40, 30), 6: (30, 40), 8: (30, 40)}
+    for orientation in sizes:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(noise(99, 30, 40)).save(photos / "b" / f"{orientation}.jpg", exif=exif)
+    rows = scan(photos, settings.dataset)
+    for orientation, size in sizes.items():
+        row = rows[f"b/{orientation}.jpg"]
+        assert (row["width"], row["height"]) == size
 
 
 def test_an_image_of_too_many_pixels_is_set_aside(photos: Path, settings: Params) -> None:

@@ -34,7 +34,7 @@ CASES = {
         [
             (
                 "class 'bird' has 0 usable images, needs 6 (set aside: unknown format (2), such as bird/0.heic: "
-                "HEIC is not supported; damaged (1), such as bird/cut.jpg: damaged: cut\\nin two)"
+                "HEIC is not supported; damaged (1), such as bird/cut.jpg: cut\\nin two)"
             )
         ],
     ),

@@ -42,7 +42,7 @@ def test_the_share_of_unusable_pictures_may_reach_the_limit_but_not_exceed_it(
                     "blocking",
                     (
                         "3 of 27 pictures cannot be used, the share may be at most 0.05: damaged (2), such as "
-                        "a/cut0.jpg: damaged: cut; too small (1), such as a/tiny.jpg: a side is shorter than 4 pixels"
+                        "a/cut0.jpg: cut; too small (1), such as a/tiny.jpg: a side is shorter than 4 pixels"
                     ),
                 )
             ],
@@ -50,7 +50,7 @@ def test_the_share_of_unusable_pictures_may_reach_the_limit_but_not_exceed_it(
         ),
         pytest.param(
             images("a", 90) + damaged(1),
-            [("warning", "1 of 91 pictures cannot be used: damaged (1), such as a/cut0.jpg: damaged: cut")],
+            [("warning", "1 of 91 pictures cannot be used: damaged (1), such as a/cut0.jpg: cut")],
             id="few cannot be used",
         ),
         pytest.param(
