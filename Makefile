@@ -46,12 +46,15 @@ lint: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 --group dev --all-extras pyproject.toml -o requirements.lock
 
-# Renews benchmarks/RESULTS.md and the table in docs/backbones.md. This takes about 45 minutes; other programs that run
+# Renews benchmarks/RESULTS.md and the table in docs/backbones.md. This takes about an hour; other programs that run
 # meanwhile distort the figures.
 bench: setup
 	$(BIN)/python -m benchmarks.chain
+	$(BIN)/python -m benchmarks.scan
 	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.large_photos
 	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.review
 	$(BIN)/python -m benchmarks.backbones
 
 # Makes the bundled starter weights again, which takes about an hour (docs/starter.md).

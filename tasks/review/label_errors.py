@@ -11,7 +11,7 @@ def likely_labels(probabilities: Probabilities, labels: Indices) -> Indices:
     """Return the most probable class other than the given one, int64 [N]."""
     others = probabilities.copy()
     others[np.arange(len(labels)), labels] = -1
-    return others.argmax(axis=1)
+    return np.asarray(others.argmax(axis=1), np.int64)
 
 
 def margins(probabilities: Probabilities, labels: Indices) -> npt.NDArray[np.float64]:

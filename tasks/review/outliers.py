@@ -29,4 +29,4 @@ def score_outliers(distances: Vectors, labels: Indices) -> npt.NDArray[np.float6
         members = labels == label
         centres[members] = max(median, float(np.median(means[members])))
     deviation = DEVIATIONS * float(np.median(np.abs(means - median)))
-    return (means - centres) / max(deviation, DEVIATION_FLOOR)
+    return np.asarray((means - centres) / max(deviation, DEVIATION_FLOOR), np.float64)

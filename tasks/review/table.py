@@ -130,5 +130,5 @@ def unguard(cell: str) -> str:
 
 
 def _parse(number: int, row: dict[str, str]) -> Line:
-    action, sha256 = row["action"].strip().lower(), row["sha256"].strip().lower()
-    return Line(number, action, *(unguard(row[name]) for name in ("new label", "path", "label")), sha256)
+    new_label, path, label = (unguard(row[name]) for name in ("new label", "path", "label"))
+    return Line(number, row["action"].strip().lower(), new_label, path, label, row["sha256"].strip().lower())

@@ -91,7 +91,7 @@ def read_plain(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
     width = file.schema_arrow.field("features").type.list_size
     columns = file.read(columns=["path", "view"])
     plain = columns["view"].to_numpy() == 0
-    paths = columns["path"].filter(pa.array(plain)).to_pylist()
+    paths = [str(path) for path in columns["path"].filter(pa.array(plain)).to_pylist()]
     needed, free = 3 * 4 * width * len(paths), psutil.virtual_memory().available
     if needed > free:
         message = (

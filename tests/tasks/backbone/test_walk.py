@@ -25,8 +25,8 @@ from tasks.networks.conversion.keras_to_onnx import convert_head, keras_forward
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
 
-# One network of each family that converts in seconds, at a size that keeps it cheap but leaves its last maps larger than
-# one pixel. `make test-all` runs all networks.
+# One network of each family that converts in seconds, at a size that keeps it cheap but leaves its last maps larger
+# than one pixel. `make test-all` runs all networks.
 SMALL_SIZES = {
     "MobileNet": 224,
     "DenseNet121": 96,
