@@ -15,6 +15,7 @@ from tasks.common.errors import GraftError
 How = Literal["ran", "restored", "up to date"]
 
 TEMPORARY_FAILURE = 75
+MISSING = re.compile(r"failed to reproduce '.+': \[Errno 2\] No such file or directory: '(.+)'")
 NODE = re.compile(r'^"(.+?)"(?: -> "(.+)")?;$', re.MULTILINE)
 
 
@@ -91,7 +92,7 @@ def stage_failure(stage: str, lines: list[str]) -> StageError:
     prefix = f"graft {stage}: error: "
     own_errors = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
     code = re.search(r"exited with (\d+)", "\n".join(lines))
-    text = f"{stage}: {own_errors[-1] if own_errors else _dvc_error(lines, 'dvc repro failed')}"
+    text = f"{stage}: {own_errors[-1] if own_errors else _explain(_dvc_error(lines, 'dvc repro failed'))}"
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     trace = "\n".join(lines[starts[-1] :]) if starts and not own_errors else ""
     return StageError(text, temporary=code is not None and int(code[1]) == TEMPORARY_FAILURE, trace=trace)
@@ -112,6 +113,15 @@ def _query(root: Path, *arguments: str) -> str:
     if done.returncode != 0:
         raise GraftError(_dvc_error(done.stderr.splitlines(), f"dvc {arguments[0]} failed"))
     return done.stdout
+
+
+def _explain(message: str) -> str:
+    """Return DVC's message, or one that says what to do where DVC names a missing file alone."""
+    missing = MISSING.fullmatch(message)
+    if missing is None:
+        return message
+    remedy = "Set dataset.source in params.yaml to the images, or run `dvc pull` to fetch what is under version control"
+    return f"{missing[1]} is missing, which the stage reads. {remedy}."
 
 
 def _change(root: Path, out: str, *arguments: str) -> None:

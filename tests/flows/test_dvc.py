@@ -33,6 +33,16 @@ def test_a_failed_stage_fails_with_its_own_error_line(workspace: Path, code: int
     assert not caught.value.trace
 
 
+def test_a_missing_input_is_named_with_the_key_that_names_the_images(workspace: Path) -> None:
+    (workspace / "images.in").unlink()
+    with pytest.raises(StageError) as caught:
+        reproduce(workspace, "images", ignore)
+    assert str(caught.value) == (
+        f"images: {workspace / 'images.in'} is missing, which the stage reads. Set dataset.source in params.yaml to "
+        "the images, or run `dvc pull` to fetch what is under version control."
+    )
+
+
 def test_a_defect_of_a_stage_keeps_its_traceback(workspace: Path) -> None:
     (workspace / "stage.py").write_text("{}['no such key']\n")
     with pytest.raises(StageError) as caught:
