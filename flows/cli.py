@@ -93,7 +93,7 @@ def _edit_params(root: Path, data: Path | None, backbone: str | None, assignment
     if data is not None:
         source = sources.local_source(data, root)
         if source.table is None:
-            layout.check_choice(data, root)
+            layout.check_layout(data, root)
         layout.check_names(root, source.source)
         changes += source.changes()
         if notice := sources.outside_notice(source.source, root):

@@ -1,7 +1,6 @@
 """The results of a run, read from the files that its stages wrote."""
 
 import csv
-import hashlib
 import html
 import json
 from collections.abc import Collection
@@ -10,7 +9,8 @@ from typing import Any
 
 from flows.dvc import Outcome
 from tasks.common import params
-from tasks.common.text import printable
+from tasks.common.hashing import hash_file
+from tasks.common.text import count, printable
 
 MODEL = Path("artifacts/export/model.onnx")
 VALIDATION_REPORT = Path("artifacts/validation/report.html")
@@ -35,7 +35,9 @@ def result(root: Path) -> str | None:
         return None
     metrics = json.loads((root / METRICS).read_text(encoding="utf-8"))
     low, high = metrics["accuracy_low"] * 100, metrics["accuracy_high"] * 100
-    interval = f"{metrics['confidence'] * 100:g} % interval {low:.1f} to {high:.1f}, {_images(metrics['images'])}"
+    interval = (
+        f"{metrics['confidence'] * 100:g} % interval {low:.1f} to {high:.1f}, {count(metrics['images'], 'image')}"
+    )
     return f"{metrics['accuracy'] * 100:.1f} % ({interval}), macro F1 {metrics['macro_f1'] * 100:.1f} %"
 
 
@@ -70,8 +72,7 @@ def changes(root: Path, kind: str = "lines") -> list[str]:
     if not (root / CHANGES).is_file() or not (root / MANIFEST).is_file():
         return []
     document = json.loads((root / CHANGES).read_text(encoding="utf-8"))
-    with (root / MANIFEST).open("rb") as file:
-        is_current = document["manifest"] == hashlib.file_digest(file, "sha256").hexdigest()
+    is_current = document["manifest"] == hash_file(root / MANIFEST)
     return [printable(text) for text in document[kind]] if is_current else []
 
 
@@ -128,18 +129,14 @@ def _class_warnings(root: Path) -> tuple[list[str], list[str]]:
     unrecognised, rare = [], []
     with (root / CLASS_METRICS).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            name, count = printable(row["class"]), int(row["images"])
-            if count == 0:
+            name, images = printable(row["class"]), int(row["images"])
+            if images == 0:
                 rare.append(f"class '{name}' has no test images")
             elif float(row["recall"]) == 0:
-                unrecognised.append(f"class '{name}' has recall 0 over {_images(count, 'test ')}")
-            elif count < FEW_TEST_IMAGES:
-                rare.append(f"class '{name}' has only {_images(count, 'test ')}")
+                unrecognised.append(f"class '{name}' has recall 0 over {count(images, 'test image')}")
+            elif images < FEW_TEST_IMAGES:
+                rare.append(f"class '{name}' has only {count(images, 'test image')}")
     return unrecognised, rare
-
-
-def _images(count: int, kind: str = "") -> str:
-    return f"{count:,} {kind}image{'' if count == 1 else 's'}"
 
 
 def _shorten(texts: list[str], kind: str) -> list[str]:

@@ -17,7 +17,7 @@ from flows.data import layout, sources
 from flows.dvc import Outcome, StageError
 from flows.live_display import LiveDisplay
 from tasks.common import params
-from tasks.common.text import printable
+from tasks.common.text import count, printable
 
 CORRECTIONS = "data/corrections.csv"
 VALIDATION = "validation"
@@ -67,7 +67,7 @@ def check_path(path: Path, root: Path, console: Console) -> Verdict:
     """
     source = sources.local_source(path, root)
     if path.is_dir():
-        layout.check_choice(path, root)
+        layout.check_layout(path, root)
     out = root / OTHER_RESULTS
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -90,7 +90,7 @@ def print_findings(root: Path, folder: Path, console: Console) -> Verdict:
     rows = json.loads((root / folder / "results.json").read_text(encoding="utf-8"))
     findings = [finding for row in rows for finding in row["findings"]]
     summary = json.loads((root / folder / "summary.json").read_text(encoding="utf-8"))
-    console.print(f"\n{summary['images']:,} images accepted")
+    console.print(f"\n{count(summary['images'], 'image')} accepted")
     if findings:
         table = Table(box=None, pad_edge=False)
         for name in ("", "finding", "next"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks.common.errors import GraftError
 
 
-def check_choice(data: Path, root: Path) -> None:
+def check_layout(data: Path, root: Path) -> None:
     """Raise a GraftError if the folder or archive `data` is visibly no dataset.
 
     Where another folder is the dataset, the error suggests it. `root` is the folder of Graft.

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from flows import dvc
 from flows.data import layout
+from tasks.common.endings import ARCHIVES, TABLES
 from tasks.common.errors import GraftError
-from tasks.common.text import printable
+from tasks.common.text import join, printable
 
 FOLDER = "data"
-TABLES = (".csv", ".parquet")
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SCHEMES = ("https", "http", "s3")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -39,13 +38,13 @@ def local_source(location: Path, root: Path) -> Source:
     if location.is_dir():
         return Source(source_of(location.resolve(), root))
     if not location.exists():
-        message = f"{shown} does not exist. Expected a folder, a table ({_listed(TABLES)}) or an archive."
+        message = f"{shown} does not exist. Expected a folder, a table ({join(TABLES, 'or')}) or an archive."
         raise GraftError(message)
     if location.name.lower().endswith(TABLES):
         return Source(source_of(location.resolve().parent, root), location.name)
     if location.name.lower().endswith(ARCHIVES):
         return Source(source_of(location.resolve(), root))
-    kinds = f"a folder, a table ({_listed(TABLES)}) or an archive ({_listed(ARCHIVES)})"
+    kinds = f"a folder, a table ({join(TABLES, 'or')}) or an archive ({join(ARCHIVES, 'or')})"
     message = f"{shown} is no dataset. Expected {kinds}."
     raise GraftError(message)
 
@@ -54,7 +53,7 @@ def add(location: str, name: str | None, table: str | None, root: Path, say: Cal
     """Put the dataset at a path or an address under DVC and return its source.
 
     Data from outside `root` are copied to data/NAME; `name` is by default that of the folder or file. `table` is the
-    name of a table below the source. Progress is told through `say`.
+    name of a table below the source. `say` gets lines about the progress.
 
     Raises:
         GraftError: The location cannot be used, the name is taken, or DVC fails.
@@ -65,7 +64,7 @@ def add(location: str, name: str | None, table: str | None, root: Path, say: Cal
     source = local_source(path, root)
     data = path.resolve().parent if source.table and path.is_file() else path.resolve()
     if source.table is None and table is None:
-        layout.check_choice(path, root)
+        layout.check_layout(path, root)
     layout.check_names(root, str(data))
     if data.is_relative_to(root) and name is None:
         say(f"putting {printable(source.source)} under DVC ...")
@@ -80,7 +79,7 @@ def add(location: str, name: str | None, table: str | None, root: Path, say: Cal
 def _import(url: str, name: str | None, root: Path, say: Callable[[str], None]) -> str:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
-        message = f"{parts.scheme}:// cannot be read. Expected a path or an address with {_listed(SCHEMES)}."
+        message = f"{parts.scheme}:// cannot be read. Expected a path or an address with {join(SCHEMES, 'or')}."
         raise GraftError(message)
     if parts.password or parts.username:
         message = (
@@ -90,7 +89,9 @@ def _import(url: str, name: str | None, root: Path, say: Callable[[str], None]) 
         raise GraftError(message)
     file_name = PurePosixPath(parts.path).name
     if parts.scheme != "s3" and not file_name.lower().endswith(ARCHIVES):
-        message = f"{url} names no archive. Expected a file that ends in {_listed(ARCHIVES)}: folders cannot be listed."
+        message = (
+            f"{url} names no archive. Expected a file that ends in {join(ARCHIVES, 'or')}: folders cannot be listed."
+        )
         raise GraftError(message)
     if parts.scheme == "s3" and find_spec("dvc_s3") is None:
         message = "s3:// needs an extra. Run `pip install 'graft[s3]'`."
@@ -113,7 +114,7 @@ def _free_name(name: str, file_name: str, root: Path) -> str:
         raise GraftError(message)
     out = f"{FOLDER}/{name.removesuffix(_archive_ending(name))}{_archive_ending(file_name).lower()}"
     if (root / out).exists() or (root / f"{out}.dvc").exists():
-        message = f"{out} exists already. Choose another --name, or remove it with `dvc remove {out}.dvc`."
+        message = f"{out} exists already. Choose another --name, or remove it with `dvc remove --outs {out}.dvc`."
         raise GraftError(message)
     return out
 
@@ -121,10 +122,6 @@ def _free_name(name: str, file_name: str, root: Path) -> str:
 def _archive_ending(file_name: str) -> str:
     matches = [ending for ending in ARCHIVES if file_name.lower().endswith(ending)]
     return file_name[-len(max(matches, key=len)) :] if matches else ""
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def source_of(folder: Path, root: Path) -> str:

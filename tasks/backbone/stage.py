@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.backbone import pretrained
-from tasks.backbone.hashing import hash_file
 from tasks.backbone.parity import parity_error
 from tasks.backbone.taps import select_taps
 from tasks.common.errors import GateError
 from tasks.common.files import atomic_folder
+from tasks.common.hashing import hash_file
 from tasks.common.params import Backbone
 from tasks.common.progress import say
 from tasks.networks import cuts, saving

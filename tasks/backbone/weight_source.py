@@ -5,9 +5,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tasks.backbone.download.cache import fetch
-from tasks.backbone.hashing import hash_file
 from tasks.backbone.registry import Architecture, find_imagenet_file, resolve_size
 from tasks.common.errors import GraftError
+from tasks.common.hashing import hash_file
 from tasks.common.params import Backbone
 
 STARTER = Path(__file__).with_name("mobilenet_0.25_64.weights.h5")

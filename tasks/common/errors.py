@@ -32,7 +32,6 @@ class QuarantineKind(StrEnum):
     CONFLICTING_LABEL = "conflicting_label"
     CONFLICTING_SPLIT = "conflicting_split"
     COPY = "copy"
-    CHANGED = "changed"
     DROPPED = "dropped"
     NOT_LISTED = "not_listed"
     UNLABELLED = "unlabelled"

@@ -111,9 +111,9 @@ class Validation(Section):
     rare_fraction: float = Field(gt=0, lt=0.5, description="a mode is rare if a smaller share of the pictures has it")
     size_factor: Positive = Field(description="quartile ranges; sizes farther outside the quartiles are odd")
     max_aspect_ratio: float = Field(ge=1, description="longer over shorter side, and over that of the median picture")
-    min_contrast: Fraction = Field(description="standard deviation of the luma; a picture below it is blank")
-    min_highlights: Fraction = Field(description="99th percentile of the luma; a picture below it is dark")
-    max_shadows: Fraction = Field(description="5th percentile of the luma; a picture above it is overexposed")
+    min_contrast: Fraction = Field(description="standard deviation of brightness, 0 to 1; a picture below it is blank")
+    min_highlights: Fraction = Field(description="brightness of the brightest hundredth; a picture below it is dark")
+    max_shadows: Fraction = Field(description="brightness of the darkest twentieth; a picture above it is overexposed")
     min_sharpness: Fraction = Field(description="relative to the median picture; a picture below it is blurred")
     min_entropy: float = Field(ge=0, le=8, description="bits; a picture below it has little information")
     checks: Checks

@@ -55,7 +55,7 @@ def isolated_map(
     # The fork server has no threads, imports the function's module once and then starts a worker in milliseconds.
     context = get_context("forkserver")
     context.set_forkserver_preload([getattr(function, "func", function).__module__])
-    pool = _Pool(context, function, items, failed, workers, ahead, seconds)
+    pool = _Pool(lambda: _Worker(context, function, seconds), items, failed, workers, ahead)
     try:
         for position in count():
             while position not in pool.results:
@@ -102,16 +102,14 @@ class _Pool(Generic[Item, Result]):
 
     def __init__(
         self,
-        context: ForkServerContext,
-        function: Callable[[Item], Result],
+        start_worker: Callable[[], _Worker[Item]],
         items: Iterable[Item],
         failed: Callable[[Item, Failure], Result],
         workers: int,
         ahead: int,
-        seconds: float,
     ) -> None:
         self.results: dict[int, Result | _Raised] = {}
-        self._start_worker: Callable[[], _Worker[Item]] = lambda: _Worker(context, function, seconds)
+        self._start_worker = start_worker
         self._failed = failed
         self._size = workers
         self._ahead = ahead

@@ -11,7 +11,8 @@ SUFFIXES = """
 # A file with one of these suffixes was meant to be a picture, so it counts against the dataset where it is none.
 IMAGE_SUFFIXES = frozenset(SUFFIXES.split())
 
-SPLITS = {
+# Names of split folders in lower case, and of splits in tables.
+SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -36,12 +37,12 @@ def has_image_suffix(name: str) -> bool:
 
 def split_of(folder: str) -> str | None:
     """Return train, val or test for the name of a split folder, in upper or lower case; None for any other name."""
-    return SPLITS.get(folder.lower())
+    return SPLIT_NAMES.get(folder.lower())
 
 
 def split_meant_by(folder: str) -> str | None:
     """Return the split that a name such as `training_set` or `seg_test` speaks of, or None."""
-    return next((SPLITS[word] for word in re.split(r"[^a-z]+", folder.lower()) if word in SPLITS), None)
+    return next((SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", folder.lower()) if word in SPLIT_NAMES), None)
 
 
 def is_date(folder: str) -> bool:

@@ -15,10 +15,8 @@ from numpy import int64
 
 from tasks.common.params import Dataset
 from tasks.dataset.groups import group_images
-from tasks.tables.manifest import Row
+from tasks.tables.manifest import SPLITS, Row
 
-# Where two splits claim an image, the later one wins: training on an image of test or val would spoil the results.
-SPLITS = ("train", "val", "test")
 # A split holds at most this many times its share of a class once a group of several images has joined it. Hashing alone
 # stays below that in all but small classes, so the limit acts where few groups make up a class.
 LARGEST_SHARE = 2.0
@@ -62,6 +60,7 @@ def split_rows(rows: Sequence[Row], params: Dataset) -> list[Row]:
 
 def _follow(splits: Sequence[str | None], groups: Groups) -> list[str | None]:
     """Give the images without a split the one that wins among the splits of their group."""
+    # The later of two splits wins: training on an image of test or val would spoil the results.
     winner: dict[int, str] = {}
     for group, split in zip(groups.tolist(), splits, strict=True):
         if split is not None:

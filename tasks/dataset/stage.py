@@ -7,14 +7,15 @@ from pathlib import Path
 from tasks.common.errors import QuarantineKind
 from tasks.common.params import Dataset
 from tasks.common.progress import say, track
+from tasks.common.text import count
 from tasks.dataset.folder import list_files
 from tasks.dataset.labels import correct_labels
 from tasks.dataset.scan import scan_files
-from tasks.dataset.splits import SPLITS, split_rows
+from tasks.dataset.splits import split_rows
 from tasks.dataset.table import list_table
 from tasks.images.sources import image_folder
 from tasks.tables import corrections, manifest
-from tasks.tables.manifest import Row
+from tasks.tables.manifest import SPLITS, Row
 
 # Kinds that are counted apart: these files are no images that cannot be used.
 COUNTED_APART = {
@@ -23,6 +24,7 @@ COUNTED_APART = {
     QuarantineKind.UNLABELLED: ("file without a label", "files without a label"),
     QuarantineKind.EMPTY_FOLDER: ("empty class folder", "empty class folders"),
     QuarantineKind.DROPPED: ("dropped file", "dropped files"),
+    QuarantineKind.SPECIAL_FILE: ("special file", "special files"),
 }
 
 
@@ -49,17 +51,13 @@ def _summarize(rows: Sequence[Row], corrected: int, corrections_in_all: int) -> 
     splits = Counter(row.split for row in usable)
     kinds = Counter(row.kind for row in rows)
     unusable = len(rows) - kinds[None] - sum(kinds[kind] for kind in COUNTED_APART)
-    text = f"{_count(len(usable), 'image', 'images')} in {_count(len(classes), 'class', 'classes')}"
+    text = f"{count(len(usable), 'image')} in {count(len(classes), 'class', 'classes')}"
     text += f" ({', '.join(f'{splits[split]:,} {split}' for split in SPLITS)})"
     counts = [(unusable, ("file that cannot be used", "files that cannot be used"))]
     counts += [(kinds[kind], noun) for kind, noun in COUNTED_APART.items()]
-    text += "".join(f", {_count(number, *noun)}" for number, noun in counts if number)
+    text += "".join(f", {count(number, *noun)}" for number, noun in counts if number)
     if corrections_in_all:
-        text += f"; {_count(corrected, 'correction', 'corrections')} applied"
+        text += f"; {count(corrected, 'correction')} applied"
         elsewhere = corrections_in_all - corrected
         text += f", {elsewhere:,} for images that are not here" if elsewhere else ""
     return text
-
-
-def _count(number: int, singular: str, plural: str) -> str:
-    return f"{number:,} {singular if number == 1 else plural}"

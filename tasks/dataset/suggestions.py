@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tasks.common.errors import GraftError
-from tasks.common.text import printable
+from tasks.common.text import join, printable
 from tasks.dataset.names import PROJECT_FOLDERS, split_of
 from tasks.dataset.tree import Pictures, walk
 
@@ -71,8 +71,7 @@ def show(root: Path) -> str:
 def list_names(names: Sequence[str]) -> str:
     """Return the first names and the number of the others as an enumeration."""
     shown = [printable(name) for name in names[:MAX_NAMES]]
-    *first, last = [*shown, f"{len(names) - MAX_NAMES:,} more"] if len(names) > MAX_NAMES else shown
-    return f"{', '.join(first)} and {last}" if first else last
+    return join([*shown, f"{len(names) - MAX_NAMES:,} more"] if len(names) > MAX_NAMES else shown)
 
 
 def _is_dataset(pictures: Pictures, folder: str) -> bool:

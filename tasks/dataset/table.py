@@ -7,17 +7,17 @@ from pathlib import Path
 from stat import S_ISDIR
 from unicodedata import normalize
 
+from tasks.common.endings import TABLES
 from tasks.common.errors import GraftError, QuarantineKind, did_you_mean
 from tasks.common.params import Columns
 from tasks.common.text import printable, readable
 from tasks.dataset.folder import Entry
-from tasks.dataset.names import SPLITS, split_of
+from tasks.dataset.names import SPLIT_NAMES, split_of
 from tasks.dataset.table_file import Line, read_lines
-from tasks.dataset.tree import DVC_CACHE, Item, describe_special_file, walk
+from tasks.dataset.tree import Item, describe_special_file, may_read, walk
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 MAX_TABLES = 3
 
 
@@ -91,11 +91,11 @@ class _Files:
     def _inspect(self, path: str) -> Item:
         """Look at a path that is no visible file: nothing, a folder, a hidden file, or one behind a link."""
         file = self.root / path
-        target = Path(os.path.realpath(file))
-        if not target.is_relative_to(self._real_root) and not DVC_CACHE.search(target.as_posix()):
+        target = os.path.realpath(file)
+        if target != self._real_root and not may_read(target, self._real_root):
             return Item(path, QuarantineKind.LINK, "a symbolic link in the path leads out of the dataset's folder")
         try:
-            mode = target.stat().st_mode
+            mode = Path(target).stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
             return Item(path, QuarantineKind.MISSING, "does not exist")
         except OSError as error:
@@ -112,7 +112,7 @@ def _find_table(files: _Files, table: str) -> str:
     item = files.find("", table)
     if item.kind is None:
         return item.path
-    tables = sorted(path for path in files.items if path.lower().endswith(TABLE_SUFFIXES))
+    tables = sorted(path for path in files.items if path.lower().endswith(TABLES))
     hint = did_you_mean(table, map(printable, tables))
     if tables and not hint:
         hint = f" Tables there: {', '.join(map(printable, tables[:MAX_TABLES]))}."
@@ -129,10 +129,10 @@ def _describe(files: _Files, table: str, file: str, line: Line) -> Entry:
         message = f"{file}, {line.location}: path is empty; expected that of an image."
         raise GraftError(message)
     if line.split.strip() and split is None:
-        hint = did_you_mean(line.split.strip(), SPLITS)
+        hint = did_you_mean(line.split.strip(), SPLIT_NAMES)
         message = (
             f"{file}, {line.location}: split is '{printable(line.split)}'; "
-            f"expected {', '.join(SPLITS)} or an empty cell.{hint}"
+            f"expected {', '.join(SPLIT_NAMES)} or an empty cell.{hint}"
         )
         raise GraftError(message)
     item = files.find(posixpath.dirname(table), line.path)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.common.errors import GraftError, did_you_mean
 from tasks.common.params import Columns
-from tasks.common.text import printable
+from tasks.common.text import count, printable
 
 PARQUET_MAGIC = b"PAR1"
 REQUIRED = ("path", "label")
@@ -69,8 +69,8 @@ def _read_csv(file: Path, columns: Columns) -> Iterator[Line]:
                 continue
             location = f"line {reader.line_num:,}"
             if len(cells) != len(header):
-                count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-                message = f"{printable(str(file))}, {location}: {count}; expected {len(header)}, as in line 1."
+                cell_count = count(len(cells), "cell")
+                message = f"{printable(str(file))}, {location}: {cell_count}; expected {len(header)}, as in line 1."
                 raise GraftError(message)
             yield Line(location, *("" if position is None else cells[position] for position in positions))
 
@@ -134,14 +134,14 @@ def _find_columns(file: Path, header: Sequence[str], columns: Columns) -> list[i
     shown = ", ".join(printable(name) for name in header[:MAX_SHOWN_COLUMNS]) or "nothing"
     for column in Columns.model_fields:
         name = getattr(columns, column)
-        count = header.count(name)
+        occurrences = header.count(name)
         is_meant = column in REQUIRED or name != column or name.lower() in {other.lower() for other in header}
-        if count > 1 or (count == 0 and is_meant):
-            quantity = f"{count} columns" if count else "no column"
+        if occurrences > 1 or (occurrences == 0 and is_meant):
+            quantity = f"{occurrences} columns" if occurrences else "no column"
             message = (
                 f"{printable(str(file))} has {quantity} '{name}'; found: {shown}. Set dataset.columns.{column} in "
                 f"params.yaml, or correct the table.{did_you_mean(name, header)}"
             )
             raise GraftError(message)
-        positions.append(header.index(name) if count else None)
+        positions.append(header.index(name) if occurrences else None)
     return positions

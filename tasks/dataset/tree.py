@@ -106,6 +106,11 @@ def walk(
     return Tree(items, folders)
 
 
+def may_read(target: str, real_root: str) -> bool:
+    """Say whether the target of a link belongs to the dataset: it lies below `real_root` or in a cache of DVC."""
+    return target.startswith(f"{real_root.rstrip('/')}/") or DVC_CACHE.search(target) is not None
+
+
 def describe_special_file(mode: int) -> str | None:
     """Return the name of a kind of file that has no content to read, or None; `mode` is that of os.stat."""
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
@@ -125,8 +130,7 @@ def _inspect(entry: "os.DirEntry[str]", path: str, real_root: str) -> Item:
         return Item(path, QuarantineKind.LINK, "a folder behind a symbolic link is not followed", is_folder=True)
     if special := describe_special_file(mode):
         return Item(path, QuarantineKind.SPECIAL_FILE, f"{special}, not a file with content")
-    target = os.path.realpath(entry.path)
-    if target.startswith(f"{real_root.rstrip('/')}/") or DVC_CACHE.search(target):
+    if may_read(os.path.realpath(entry.path), real_root):
         return Item(path)
     reason = "a symbolic link to a file outside the dataset's folder; put a copy of the file in its place"
     return Item(path, QuarantineKind.LINK, reason)

@@ -11,7 +11,7 @@ from typing import IO
 
 from tasks.common.errors import GraftError
 from tasks.common.progress import say, track
-from tasks.common.text import printable
+from tasks.common.text import count, printable
 from tasks.images.archive_members import DAMAGE, Member, TooLarge, read_members
 
 # An archive may expand to the larger of these. Images are compressed already, so archives of them expand little.
@@ -62,8 +62,8 @@ def extract(archive: Path, folder: Path) -> None:
                     with member.open() as content, path.open("xb") as file:
                         written += _copy(content, file, limit - written, free - written)
                     files += 1
-    note = f", {skipped:,} links and special files skipped" if skipped else ""
-    say(f"extraction: {files:,} files of {printable(archive.name)}{note}")
+    note = f", {count(skipped, 'link or special file', 'links and special files')} skipped" if skipped else ""
+    say(f"extraction: {count(files, 'file')} of {printable(archive.name)}{note}")
 
 
 def _limit(archive: Path) -> int:

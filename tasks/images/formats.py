@@ -78,18 +78,6 @@ def identify(head: bytes, tail: bytes) -> str | None:
     return "TGA" if _is_tga(head, tail) else None
 
 
-def looks_like_image(path: Path) -> bool:
-    """Say whether the first or last bytes of the file are those of a format that is read, however damaged the rest.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        return identify(head, file.read(TAIL_BYTES)) is not None
-
-
 def open_image(content: bytes) -> ImageFile.ImageFile:
     """Read the header of an image; the pixels are not decoded yet.
 

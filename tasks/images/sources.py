@@ -1,18 +1,18 @@
 """The folder of a dataset's images, whether the source is a folder or an archive."""
 
-import hashlib
 from pathlib import Path
 
 from filelock import FileLock
 
+from tasks.common.endings import ARCHIVES
 from tasks.common.errors import GraftError
 from tasks.common.files import atomic_folder, cache_folder
+from tasks.common.hashing import hash_file
 from tasks.common.progress import say
 from tasks.common.text import printable
 from tasks.images.archive import extract, is_archive
 
-EXPECTED = "Expected a folder of images or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz): set dataset.source"
-ARCHIVE_SUFFIXES = {".zip", ".tar"}
+EXPECTED = f"Expected a folder of images or an archive ({', '.join(ARCHIVES)}): set dataset.source"
 
 
 def image_folder(source: Path) -> Path:
@@ -28,14 +28,12 @@ def image_folder(source: Path) -> Path:
         message = f"{shown} is missing. {EXPECTED} in params.yaml."
         raise GraftError(message)
     if not source.is_file() or not is_archive(source):
-        if source.is_file() and source.suffix.lower() in ARCHIVE_SUFFIXES:
+        if source.is_file() and source.name.lower().endswith(ARCHIVES):
             message = f"{shown} is no complete zip or tar archive. Fetch or pack it again."
             raise GraftError(message)
         message = f"{shown} is neither a folder nor an archive. {EXPECTED} in params.yaml."
         raise GraftError(message)
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache_folder() / "archives" / digest
+    folder = cache_folder() / "archives" / hash_file(source)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         # A second process waits and then finds the folder complete.

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from tasks.common.errors import GraftError
 from tasks.common.files import require
+from tasks.common.text import count, printable
 from tasks.review.neighbours import Indices
 from tasks.review.vectors import Vectors, unit_vectors
 from tasks.tables import features
@@ -38,14 +39,17 @@ def read_dataset(features_file: Path, accepted: Path) -> Dataset:
     unknown = next((path for path in paths if path not in rows), None)
     if unknown is not None:
         message = (
-            f"{features_file} has {unknown}, which {accepted} lacks: they are of different runs. Run `graft train`."
+            f"{features_file} has {printable(unknown)}, which {accepted} lacks: they are of different runs. "
+            "Run `graft train`."
         )
         raise GraftError(message)
     chosen = [rows[path] for path in paths]
     texts = {name: [columns[name][row] for row in chosen] for name in ("label", "split", "sha256")}
     classes, labels = np.unique(np.array(texts["label"], np.object_), return_inverse=True)
     if len(classes) < 2:  # noqa: PLR2004
-        message = f"{accepted} has {len(classes)} classes; a review compares at least 2."
+        message = (
+            f"{accepted} has {count(len(classes), 'class', 'classes')} with features; a review compares at least 2."
+        )
         raise GraftError(message)
     # An image without a group is one of its own.
     groups = [-row - 1 if columns["group"][row] is None else columns["group"][row] for row in chosen]

@@ -13,35 +13,29 @@ from tasks.tables.corrections import Action, Correction
 def check_decisions(
     file: Path, lines: Iterable[Line], accepted: Sequence[Accepted], corrections: Mapping[str, Correction]
 ) -> dict[str, Correction]:
-    """Return the decisions of the lines with an action, by SHA-256; of several about an image the last counts.
+    """Return the decisions of the lines with an action, by SHA-256.
 
     `file` is named in errors. A decision that `corrections`, by SHA-256, already has is accepted without its image.
 
     Raises:
-        GraftError: A line has an unknown action or image, a label that the image does not have now, or lacks its new
-            label; the message names the line.
+        GraftError: A line has an unknown action or image, a label that the image does not have now, no new label where
+            it needs one, or contradicts an earlier line; the message names the line.
     """
     labels = {row.sha256: row.label for row in accepted}
-    decisions = {}
+    decisions: dict[str, Correction] = {}
+    numbers: dict[str, int] = {}
     for line in lines:
         if not line.action:
             continue
-        wrong = None
-        if line.action not in set(Action):
-            wrong = f"action is '{printable(line.action)}'; expected keep, relabel, drop or nothing"
-        elif line.action == Action.RELABEL and not line.new_label.strip():
-            wrong = "new label is empty; expected the new class"
-        elif line.action == Action.RELABEL and line.new_label == line.label:
-            wrong = f"new label is '{printable(line.label)}', which the image has already; expected another, or keep"
+        wrong = _check_cells(line)
         if wrong is None:
-            action = Action(line.action)
-            label = line.new_label if action == Action.RELABEL else line.label
-            decision, recorded = Correction(line.sha256, action, label, line.path), corrections.get(line.sha256)
-            if not _is_recorded(decision, recorded):
+            recorded = corrections.get(line.sha256)
+            decision = _decide(line, recorded)
+            if recorded is None or decision[:3] != recorded[:3]:
                 wrong = _compare_with_present(line, labels.get(line.sha256))
-            if action == Action.KEEP and recorded and (recorded.action, recorded.label) == (Action.RELABEL, label):
-                decision = recorded  # to keep a corrected label is to keep its correction
-            decisions[line.sha256] = decision
+            number = numbers.setdefault(line.sha256, line.number)
+            if decisions.setdefault(line.sha256, decision)[:3] != decision[:3]:
+                wrong = f"{printable(line.path)} has another decision in line {number:,}; remove one of the two"
         if wrong:
             message = f"{file}, line {line.number:,}: {wrong}."
             raise GraftError(message)
@@ -55,11 +49,27 @@ def describe_new_classes(
     classes = {row.label for row in accepted}
     classes |= {row.label for row in corrections.values() if row.action == Action.RELABEL}
     new = sorted({row.label for row in decisions.values() if row.action == Action.RELABEL} - classes)
-    return [f"there is no class '{printable(name)}' yet.{did_you_mean(name, classes)}" for name in new]
+    names = sorted(map(printable, classes))
+    return [f"there is no class '{name}' yet.{did_you_mean(name, names)}" for name in map(printable, new)]
 
 
-def _is_recorded(decision: Correction, recorded: Correction | None) -> bool:
-    return recorded is not None and decision[:3] == recorded[:3]
+def _check_cells(line: Line) -> str | None:
+    if line.action not in set(Action):
+        return f"action is '{printable(line.action)}'; expected keep, relabel, drop or nothing"
+    if line.action == Action.RELABEL and not line.new_label.strip():
+        return "new label is empty; expected the new class"
+    if line.action == Action.RELABEL and line.new_label == line.label:
+        return f"new label is '{printable(line.label)}', which the image has already; expected another, or keep"
+    return None
+
+
+def _decide(line: Line, recorded: Correction | None) -> Correction:
+    action = Action(line.action)
+    label = line.new_label if action == Action.RELABEL else line.label
+    # To keep a corrected label is to keep its correction.
+    if action == Action.KEEP and recorded and (recorded.action, recorded.label) == (Action.RELABEL, label):
+        return recorded
+    return Correction(line.sha256, action, label, line.path)
 
 
 def _compare_with_present(line: Line, label: str | None) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tasks.review.neighbours import Indices, Neighbours
 
-# Of the median distance between nearest images.
+# The largest distance of a pair is this share of the median distance between nearest images.
 NEARNESS = 0.15
 DISTANCE_FLOOR = 1e-6
 

@@ -18,7 +18,7 @@ Indices = npt.NDArray[np.int64]
 class Neighbours(NamedTuple):
     """For each queried image, the nearest first: row numbers, int64 [n, k], and distances, float32 [n, k], 0..2.
 
-    A distance is 1 minus the cosine. Where an image has less than k neighbours, the row number is -1 and the distance
+    A distance is 1 minus the cosine. Where an image has fewer than k neighbours, the row number is -1 and the distance
     is infinite.
     """
 

@@ -16,9 +16,9 @@ DEVIATION_FLOOR = 1e-6
 def score_outliers(distances: Vectors, labels: Indices) -> npt.NDArray[np.float64]:
     """Return how unusual each image's mean distance to its neighbours is, float64 [N]: above THRESHOLD is odd.
 
-    `distances`, float32 [N, k], are infinite where a neighbour lacks. The unit is the robust standard deviation of the
-    mean distances of all images; it is counted from their median, or from the median of the image's class if that is
-    larger, because all images of a small or varied class are far from each other.
+    `distances`, float32 [N, k], are infinite where a neighbour is missing. The unit is the robust standard deviation of
+    the mean distances of all images; it is counted from their median, or from the median of the image's class if that
+    is larger, because all images of a small or varied class are far from each other.
     """
     finite = np.isfinite(distances)
     totals = np.where(finite, distances, 0).sum(axis=1, dtype=np.float64)

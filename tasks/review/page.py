@@ -22,9 +22,9 @@ MAX_SUSPECTS = 300
 # The page stays near 3 MB, so that it opens at once and can be sent by mail.
 PICTURE_BYTES = 2_700_000
 NOUNS = {
-    FindingKind.WRONG_LABEL: "doubtful labels",
-    FindingKind.DUPLICATE: "near-duplicates",
-    FindingKind.OUTLIER: "odd images",
+    FindingKind.WRONG_LABEL: "doubtful label",
+    FindingKind.DUPLICATE: "near-duplicate",
+    FindingKind.OUTLIER: "odd image",
 }
 
 
@@ -65,7 +65,7 @@ def write_review_page(file: Path, images: Path, dataset: Dataset, review: Review
         TEMPLATE,
         title=count_wrong_labels(review, count),
         any_wrong=review.wrong_labels >= 0.5,  # noqa: PLR2004
-        sections=[(kind, NOUNS[kind], [card for card in cards if card.suspect.finding == kind]) for kind in NOUNS],
+        sections=[(kind, [card for card in cards if card.suspect.finding == kind]) for kind in FindingKind],
         shown=len(cards),
         listed=len(review.suspects),
         data=data,

@@ -25,10 +25,14 @@ def predict_held_out(vectors: Vectors, labels: Indices, groups: Indices, classes
     """Return probabilities, float64 [N, classes], from multinomial logistic regression in FOLDS-fold cross-validation.
 
     `labels` are class numbers, int64 [N]. Images of a group are in the same fold, so a near-duplicate with the same
-    wrong label cannot confirm it. At most MAX_TRAINING random images train the model of a fold.
+    wrong label cannot confirm it. At most MAX_TRAINING random images train the model of a fold. All classes are equally
+    probable where there is no second fold: all images are in one group, or no class has two images.
     """
+    # The splitter refuses more folds than there are groups, or images in the largest class.
+    folds = min(FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
+    if folds < 2:  # noqa: PLR2004
+        return np.full((len(labels), classes), 1 / classes)
     probabilities = np.zeros((len(labels), classes))
-    folds = min(FOLDS, len(np.unique(groups)))
     random = np.random.default_rng(0)
     with warnings.catch_warnings():
         # A ranking needs neither the last digits nor a full set of classes in every fold.

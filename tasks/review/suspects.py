@@ -16,7 +16,7 @@ from tasks.review.table import FindingKind, Suspect
 from tasks.review.vectors import training_vectors
 from tasks.tables.corrections import Action, Correction
 
-# Of the limit: odd images and near-duplicates are a supplement to wrong labels.
+# Odd images and near-duplicates supplement wrong labels, so at most this share of the limit is listed of each.
 OTHER_FINDINGS_SHARE = 0.25
 
 

@@ -55,7 +55,11 @@ class Suspect(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of an edited table: its number in the file, and its cells without surrounding blanks and guards."""
+    """One line of an edited table: its number in the file, and its cells without guards.
+
+    Action and SHA-256 are in lower case, without surrounding blanks. Class names are as written, because folders may
+    have blanks in their names.
+    """
 
     number: int
     action: str
@@ -125,8 +129,9 @@ def guard(cell: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the cell that `guard` took; a cell that nobody guarded is unchanged."""
-    return cell.removeprefix(GUARD)
+    """Return the cell that `guard` took; a cell that it never gives, such as `'tis`, is unchanged."""
+    bare = cell.removeprefix(GUARD)
+    return bare if guard(bare) == cell else cell
 
 
 def _parse(number: int, row: dict[str, str]) -> Line:

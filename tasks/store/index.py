@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.store.collection import Collection, Keys, Values
+from tasks.store.header import DamagedError
 from tasks.store.key_table import KeyTable
 from tasks.store.location import Entry, Location, error_text
 from tasks.store.scan import list_segments, read_segments
-from tasks.store.segment import DamagedError, decode, read_keys
+from tasks.store.segment import decode, read_keys
 
 CACHE_BYTES = 1 << 28
 Mask = npt.NDArray[np.bool_]

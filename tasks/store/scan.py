@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tasks.common.threads import ordered_map
+from tasks.store.header import DamagedError, Reader
 from tasks.store.location import Entry, Location, error_text
-from tasks.store.segment import NAME, DamagedError, Reader
+from tasks.store.segment import NAME
 
 READERS = 8
 Result = TypeVar("Result")

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from tasks.common import console
 from tasks.store import MARKERS, Store
 from tasks.store.collection import Collection, Description
+from tasks.store.header import read_header
 from tasks.store.location import TEMPORARY, Entry
 from tasks.store.scan import is_segment, list_segments, read_segments
-from tasks.store.segment import read_header
 
 FOLDER = re.compile(r"[0-9a-f]{64}")
 ABANDONED = timedelta(days=1)

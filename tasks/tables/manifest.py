@@ -36,6 +36,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("reason", pa.string()),
 ]
 SCHEMA = pa.schema(COLUMNS)
+SPLITS = ("train", "val", "test")
 
 
 class Row(NamedTuple):

@@ -5,7 +5,6 @@ them, and no output depends on them.
 """
 
 import json
-from hashlib import file_digest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tasks.common.files import atomic_file
-from tasks.validation.phrases import count, join_labels
+from tasks.common.hashing import hash_file
+from tasks.common.text import count
+from tasks.validation.phrases import join_labels
 
 PREVIOUS = "previous.parquet"
 CHANGES = "changes.json"
@@ -25,7 +26,7 @@ SMALL = 0.05
 
 
 class Changes(NamedTuple):
-    """What changed since the last run: a phrase for each change, and a sentence for each that is large."""
+    """The changes since the last run: a phrase for each change, and a sentence for each that is large."""
 
     lines: list[str]
     warnings: list[str]
@@ -80,10 +81,8 @@ def compare_images(previous: pd.DataFrame, current: pd.DataFrame) -> Changes:
 
 def record_changes(out: Path, manifest: Path, changes: Changes) -> None:
     """Write changes.json into the folder `out`, with the SHA-256 of the manifest that the changes are about."""
-    with manifest.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
     with atomic_file(out / CHANGES) as temporary:
-        text = json.dumps({"manifest": digest} | changes._asdict(), indent=1)
+        text = json.dumps({"manifest": hash_file(manifest)} | changes._asdict(), indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from tasks.common.params import Validation
-from tasks.validation import classes, files, pictures, similarity
+from tasks.validation import class_names, classes, files, pictures, shortcuts, similarity
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import Frames
 
@@ -30,11 +30,11 @@ CHECKS = (
     Check("splits", "Every class has training, validation and test images.", "classes", classes.check_splits),
     Check("split_shares", "Every class has the wanted share of each split.", "classes", classes.check_split_shares),
     Check("imbalance", "The classes are of similar size.", "classes", classes.check_imbalance),
-    Check("class_names", "The names of classes differ clearly.", "classes", classes.check_class_names),
+    Check("class_names", "The names of classes differ clearly.", "classes", class_names.check_class_names),
     Check("duplicates", "No image is in two classes.", "images", files.check_duplicates),
     Check("near_duplicates", "No images of two classes look the same.", "images", similarity.check_near_duplicates),
     Check("leakage", "Given splits share no pictures and no groups.", "images", similarity.check_leakage),
-    Check("shortcuts", "Classes cannot be told by properties of their files.", "classes", pictures.check_shortcuts),
+    Check("shortcuts", "Classes do not differ in properties of their files.", "classes", shortcuts.check_shortcuts),
     Check("modes", "The pictures have the same kind of colours.", "images", pictures.check_modes),
     Check("sizes", "The pictures have similar sizes.", "images", pictures.check_sizes),
     Check("aspect_ratios", "No picture is very long and narrow.", "images", pictures.check_aspect_ratios),

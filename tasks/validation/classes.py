@@ -1,26 +1,16 @@
-"""Checks of the classes: their number, names and sizes, and their images in each split."""
+"""Checks of the classes: their number and sizes, and their images in each split."""
 
-import unicodedata
-from collections.abc import Callable, Iterable
-from itertools import combinations
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from tasks.common.errors import QuarantineKind
 from tasks.common.params import Validation
-from tasks.common.text import printable
+from tasks.common.text import count, join
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import NOT_A_CLASS, SPLITS, Frames
-from tasks.validation.phrases import (
-    MAX_SENTENCES,
-    count,
-    join,
-    join_labels,
-    list_reasons,
-    quote,
-    tally_suffixes,
-)
+from tasks.validation.phrases import MAX_SENTENCES, join_labels, list_reasons, quote, tally_suffixes
 
 # A difference of shares is reported if chance makes a larger one in less than three of a thousand classes.
 DEVIATIONS = 3
@@ -146,21 +136,6 @@ def check_imbalance(frames: Frames, params: Validation, severity: Severity) -> l
     return [Finding("imbalance", severity, message, advice, labels=[smallest["label"]])]
 
 
-def check_class_names(frames: Frames, params: Validation, severity: Severity) -> list[Finding]:
-    """Find classes whose names differ only in case, spaces or Unicode form."""
-    del params
-    alike: dict[str, list[str]] = {}
-    for label in frames.classes["label"]:
-        alike.setdefault(_fold(label), []).append(label)
-    sentences = []
-    for labels in alike.values():
-        for first, second in combinations(labels, 2):
-            difference, show = _compare(first, second)
-            sentences.append((f"classes '{show(first)}' and '{show(second)}' differ only in {difference}", second))
-    advice = "If they are one class, give both folders the same name, or merge them."
-    return list_findings("class_names", severity, sentences, advice)
-
-
 def list_findings(check: str, severity: Severity, sentences: Iterable[tuple[str, str]], advice: str) -> list[Finding]:
     """Return a finding for each sentence about a class; after MAX_SENTENCES, one names the other classes."""
     pairs = list(sentences)
@@ -207,28 +182,3 @@ def _explain_splits(images: pd.DataFrame) -> tuple[str, str]:
         f"{ending}, and a group shares a split",
         "Set dataset.near_duplicates to off or to fewer bits, or give the splits in folders.",
     )
-
-
-def _fold(label: str) -> str:
-    return _one_form(_one_form(label).casefold()).strip()
-
-
-def _one_form(label: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", label).split())
-
-
-def _compare(first: str, second: str) -> tuple[str, Callable[[str], str]]:
-    """Return in words how two similar names differ, and a function that shows each so that it can be seen."""
-
-    def is_same(change: Callable[[str], str]) -> bool:
-        return change(first) == change(second)
-
-    if is_same(str.casefold):
-        return "case", printable
-    if is_same(lambda label: " ".join(label.split())):
-        return "spaces", printable
-    if is_same(lambda label: unicodedata.normalize("NFKC", label)):
-        return "their Unicode form", lambda label: label.encode("unicode_escape").decode()
-    if is_same(lambda label: " ".join(label.split()).casefold()):
-        return "case and spaces", printable
-    return "case, spaces or Unicode form", lambda label: label.encode("unicode_escape").decode()

@@ -7,8 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.common.errors import QuarantineKind
+from tasks.tables import manifest
 
-SPLITS = ["train", "val", "test"]
+SPLITS = list(manifest.SPLITS)
 # Files of these kinds say nothing against a dataset; only pictures that cannot be used count.
 NOT_COUNTED = [
     QuarantineKind.COPY,
@@ -28,7 +29,6 @@ NOT_A_CLASS = [
     QuarantineKind.DROPPED,
     QuarantineKind.SPECIAL_FILE,
 ]
-
 
 # Without these types, integers of a column with nulls would be rounded to floats.
 NULLABLE = {
@@ -54,14 +54,14 @@ class Frames(NamedTuple):
     shares: Mapping[str, float]
 
 
-def to_frame(manifest: pa.Table) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
     """Return the manifest as a data frame with its exact numbers."""
-    return manifest.to_pandas(types_mapper=NULLABLE.get)
+    return table.to_pandas(types_mapper=NULLABLE.get)
 
 
-def make_frames(manifest: pd.DataFrame, verdicts: pd.DataFrame, val_fraction: float, test_fraction: float) -> Frames:
-    """Return the frames of a manifest and the verdicts on its rows."""
-    files = manifest.assign(kind=verdicts["kind"], reason=verdicts["reason"])
+def make_frames(rows: pd.DataFrame, verdicts: pd.DataFrame, val_fraction: float, test_fraction: float) -> Frames:
+    """Return the frames of the rows of a manifest and the verdicts on them."""
+    files = rows.assign(kind=verdicts["kind"], reason=verdicts["reason"])
     is_accepted = files["kind"].isna()
     shares = {"train": 1 - val_fraction - test_fraction, "val": val_fraction, "test": test_fraction}
     # Each accepted image has a size, and calculations with nulls would need more care.
@@ -79,6 +79,11 @@ def class_frame(files: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(accepted["label"], accepted["split"]).reindex(index=labels, columns=SPLITS, fill_value=0)
     counts = counts.assign(images=counts.sum(axis=1)).astype("int64")
     return counts.rename_axis(index="label", columns=None).reset_index()
+
+
+def is_blank(images: pd.DataFrame, min_contrast: float) -> pd.Series:
+    """Say of each image whether it is nearly of a single colour; an unknown contrast says no."""
+    return (images["contrast"] < min_contrast).fillna(value=False).astype(bool)
 
 
 def summarise(accepted: pd.DataFrame) -> dict[str, int | float]:

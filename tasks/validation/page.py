@@ -48,7 +48,7 @@ class Panel(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What to do, and the checks that ask for it, each with the number of its first panel."""
+    """An advice, and the checks that give it, each with the number of its first panel."""
 
     advice: str
     checks: list[tuple[str, int]]

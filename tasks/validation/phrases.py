@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from tasks.common.errors import QuarantineKind
-from tasks.common.text import printable
+from tasks.common.text import join, printable
 from tasks.validation.finding import Offender
 
 MAX_SENTENCES = 10
@@ -15,16 +15,6 @@ MAX_SENTENCES = 10
 def quote(label: str) -> str:
     """Return the name of a class in quotation marks."""
     return f"'{printable(label)}'"
-
-
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """Return the number with its noun: `1 image`, `2,000 images`."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
-def join(phrases: Sequence[str], conjunction: str = "and") -> str:
-    """Return `a`, `a and b`, or `a, b and c`."""
-    return f" {conjunction} ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
 
 
 def join_labels(labels: Sequence[str]) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from tasks.common.params import Validation
+from tasks.common.text import count
 from tasks.validation.files import list_offenders
 from tasks.validation.finding import Finding, Severity
-from tasks.validation.frames import Frames
-from tasks.validation.phrases import MAX_SENTENCES, count, examples, join, quote
+from tasks.validation.frames import Frames, is_blank
+from tasks.validation.phrases import examples
 
 # If more than this share of the pictures is odd, that is how the dataset is.
 MOST = 0.5
@@ -21,9 +22,6 @@ MOST = 0.5
 BELOW_MEDIAN = 0.5
 # The quartile range of sizes counts at least as this factor between the quartiles.
 LEAST_RANGE = 1.25
-# Classes with fewer images say little about what tells them apart.
-LEAST_IMAGES = 10
-NEARLY_ALL = 0.95
 USUAL_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"}
 
 
@@ -81,45 +79,6 @@ def check_modes(frames: Frames, params: Validation, severity: Severity) -> list[
             details = pd.Series(f"mode {mode}", index=images.index)
             wording = _Wording("modes", f"stored in mode {mode}", "Check their colours, or save them as RGB.")
             findings += _report(images, mask.astype(float), mask, details, wording, severity)
-    return findings
-
-
-def check_shortcuts(frames: Frames, params: Validation, severity: Severity) -> list[Finding]:
-    """Find classes that a network can tell by the format, the size or the greyness of their files alone."""
-    del params
-    images = frames.accepted
-    sizes = images["width"].astype(str) + " x " + images["height"].astype(str)
-    colours = images["is_grey"].map({True: "grey", False: "in colour"})
-    properties = {"format": images["format"], "size": sizes, "colour": colours}
-    findings = []
-    for name, values in properties.items():
-        known = pd.DataFrame({"label": images["label"], "value": values}).dropna()
-        if known.empty:
-            continue
-        per_class = known["label"].value_counts()
-        counts = known.groupby(["label", "value"]).size().rename("images").reset_index()
-        counts["of"] = counts["label"].map(per_class)
-        elsewhere = counts.groupby("value")["images"].transform("sum") - counts["images"]
-        is_telling = (
-            (counts["of"] >= LEAST_IMAGES)
-            & (counts["images"] >= NEARLY_ALL * counts["of"])
-            & (elsewhere <= (1 - NEARLY_ALL) * (len(known) - counts["of"]))
-            & (len(known) > counts["of"])
-        )
-        telling = counts[is_telling]
-        if telling.empty:
-            continue
-        phrases = [
-            f"class {quote(row['label'])} is {row['value']} ({row['images']:,} of {row['of']:,})"
-            for row in telling.head(MAX_SENTENCES).to_dict("records")
-        ]
-        others = len(telling) - len(phrases)
-        phrases += [count(others, "more class", "more classes")] if others else []
-        message = f"the {name} tells classes apart: {join(phrases)}, the others are not"
-        if len(telling) == len(per_class):
-            message = message.removesuffix(", the others are not")
-        advice = f"A network may learn the {name} instead of the content: prepare the images of all classes alike."
-        findings.append(Finding("shortcuts", severity, message, advice, labels=telling["label"].tolist()))
     return findings
 
 
@@ -194,8 +153,7 @@ def _find_low(
 
 def _with_content(images: pd.DataFrame, params: Validation, column: str) -> pd.DataFrame:
     """Return the images with a value in the column, without blank ones: these are reported as that alone."""
-    is_blank = (images["contrast"] < params.min_contrast).fillna(value=False).astype(bool)
-    return images[images[column].notna() & ~is_blank]
+    return images[images[column].notna() & ~is_blank(images, params.min_contrast)]
 
 
 def _report(

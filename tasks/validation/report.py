@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.common.progress import say
+from tasks.common.text import count
 from tasks.validation.finding import Finding
-from tasks.validation.phrases import count
 
 MAX_ROWS = 20
 

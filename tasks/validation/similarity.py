@@ -8,11 +8,11 @@ import pandas as pd
 
 from tasks.common.errors import QuarantineKind
 from tasks.common.params import Validation
-from tasks.common.text import printable
+from tasks.common.text import count, join, printable
 from tasks.validation.files import list_offenders
 from tasks.validation.finding import Finding, Offender, Severity
-from tasks.validation.frames import SPLITS, Frames
-from tasks.validation.phrases import count, join, quote
+from tasks.validation.frames import SPLITS, Frames, is_blank
+from tasks.validation.phrases import quote
 
 # Two encodings of a picture differ by few bits of the 64 of their perceptual hashes, and by little else.
 MAX_BITS = 4
@@ -99,7 +99,7 @@ def _nearest(
     """Return the members of a group that have a look-alike with another code, and the nearest of these for each."""
     step = -(-len(members) // MAX_COMPARED)
     others = members[::step]
-    found, nearest = [], []
+    matched, nearest = [], []
     for start in range(0, len(members), MAX_COMPARED):
         block = members[start : start + MAX_COMPARED]
         pair = block[:, None], others[None, :]
@@ -114,9 +114,9 @@ def _nearest(
             is_alike &= ~(np.abs(values[name][pair[0]] - values[name][pair[1]]) > limit)
         bits[~is_alike] = 99
         has_partner = is_alike.any(axis=1)
-        found.append(block[has_partner])
+        matched.append(block[has_partner])
         nearest.append(others[bits.argmin(axis=1)[has_partner]])
-    return np.concatenate(found), np.concatenate(nearest)
+    return np.concatenate(matched), np.concatenate(nearest)
 
 
 def _report_pairs(images: pd.DataFrame, partners: pd.Series, column: str, noun: str, finding: Finding) -> list[Finding]:
@@ -177,4 +177,4 @@ def _note_groups(images: pd.DataFrame) -> list[Finding]:
 
 def _without_blank(images: pd.DataFrame, params: Validation) -> pd.DataFrame:
     # The perceptual hash of a picture of one colour is that of any other.
-    return images[~(images["contrast"] < params.min_contrast).fillna(value=False).astype(bool)]
+    return images[~is_blank(images, params.min_contrast)]

@@ -8,6 +8,7 @@ from tasks.common.errors import GateError
 from tasks.common.files import atomic_file
 from tasks.common.params import Dataset, Validation
 from tasks.common.progress import say
+from tasks.common.text import count
 from tasks.images.sources import image_folder
 from tasks.tables import accepted, manifest, quarantine
 from tasks.tables.quarantine import Quarantined
@@ -17,7 +18,6 @@ from tasks.validation.checks import active_checks, run_checks, severity_of
 from tasks.validation.finding import Finding
 from tasks.validation.frames import NOT_COUNTED, Frames, make_frames, summarise, to_frame
 from tasks.validation.page import write_page
-from tasks.validation.phrases import count
 from tasks.validation.quarantine import judge_images
 from tasks.validation.report import gate_message, print_findings
 from tasks.validation.suite import make_frames_of_findings, make_suites
@@ -114,12 +114,13 @@ def _compare_with_last_run(out: Path, manifest_file: Path) -> Changes:
 
 
 def _print_outcome(frames: Frames, findings: Sequence[Finding], changes: Changes) -> None:
-    others = int(frames.set_aside["kind"].isin(NOT_COUNTED).sum())
-    counts = f"{count(len(frames.accepted), 'image')} accepted, {len(frames.set_aside) - others:,} set aside"
-    say(f"validation: {counts}, {others:,} left out (quarantine.csv)")
     if changes.lines:
         say(f"validation: since the last run: {', '.join(changes.lines)}")
     for warning in changes.warnings:
         say(f"validation: warning: {warning}")
+    others = int(frames.set_aside["kind"].isin(NOT_COUNTED).sum())
+    counts = f"{count(len(frames.accepted), 'image')} accepted, {len(frames.set_aside) - others:,} set aside"
+    # The flow shows the last such line of a stage.
+    say(f"validation: {counts}, {others:,} left out (quarantine.csv)")
     if findings:
         print_findings(findings)

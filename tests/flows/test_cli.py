@@ -61,7 +61,7 @@ def graft_train(*arguments: str) -> Result:
         ),
         pytest.param(
             ["--data", "nowhere"],
-            "nowhere does not exist. Expected a folder, a table (.csv or .parquet) or an archive.",
+            "nowhere does not exist. Expected a folder, a table (.csv, .tsv or .parquet) or an archive.",
             id="missing folder",
         ),
     ],

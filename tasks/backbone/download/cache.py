@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from tasks.backbone.download.addresses import resolve_address, without_credentials
 from tasks.backbone.download.http import download_file
 from tasks.backbone.download.partial_file import PartialFile
-from tasks.backbone.hashing import ALGORITHMS, hash_file
 from tasks.common.errors import DownloadError, GraftError
 from tasks.common.files import atomic_file, cache_folder
+from tasks.common.hashing import ALGORITHMS, hash_file
 from tasks.common.progress import say
 
 UNUSABLE_FOLDER = {

@@ -23,9 +23,9 @@ def test_the_error_about_a_choice_is_that_of_the_stage_with_paths_as_they_were_g
 ) -> None:
     write_pets(tmp_path / "größe" / "pets")
     monkeypatch.chdir(tmp_path)
-    layout.check_choice(Path("größe/pets"), tmp_path / "graft")
+    layout.check_layout(Path("größe/pets"), tmp_path / "graft")
     with pytest.raises(GraftError) as caught:
-        layout.check_choice(Path("größe"), tmp_path / "graft")
+        layout.check_layout(Path("größe"), tmp_path / "graft")
     assert str(caught.value) == (
         "größe is too high: its class folders lie deeper. Expected one folder a class, größe/CLASS/IMAGE; "
         "use --data 'größe/pets'."

@@ -123,12 +123,13 @@ def test_a_folder_in_a_bucket_is_downloaded_and_versioned(project: Path, monkeyp
     [
         pytest.param(
             "nowhere",
-            "nowhere does not exist. Expected a folder, a table (.csv or .parquet) or an archive.",
+            "nowhere does not exist. Expected a folder, a table (.csv, .tsv or .parquet) or an archive.",
             id="nothing",
         ),
         pytest.param(
             "params.yaml",
-            f"params.yaml is no dataset. Expected a folder, a table (.csv or .parquet) or an archive ({ENDINGS}).",
+            "params.yaml is no dataset. Expected a folder, a table (.csv, .tsv or .parquet) or an archive "
+            f"({ENDINGS}).",
             id="another file",
         ),
         pytest.param(
@@ -163,7 +164,7 @@ def test_a_location_that_is_no_dataset_is_refused_in_one_line(project: Path, loc
         ),
         pytest.param(
             "taken",
-            "data/taken exists already. Choose another --name, or remove it with `dvc remove data/taken.dvc`.",
+            "data/taken exists already. Choose another --name, or remove it with `dvc remove --outs data/taken.dvc`.",
             id="taken",
         ),
     ],

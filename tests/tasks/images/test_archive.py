@@ -73,7 +73,7 @@ def test_an_archive_without_a_single_folder_is_returned_whole(tmp_path: Path) ->
 
 
 EXPECTED = (
-    "Expected a folder of images or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz): "
+    "Expected a folder of images or an archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz): "
     "set dataset.source in params.yaml."
 )
 
@@ -129,7 +129,7 @@ def test_links_and_special_files_are_skipped_and_counted(
     extract(tar_of(kind, link)(tmp_path / "a.tar"), folder)
     assert list_content(folder) == {"cat/odd/1.png": b""}
     assert not any(path.is_symlink() for path in folder.rglob("*"))
-    assert capsys.readouterr().err.endswith("extraction: 1 files of a.tar, 1 links and special files skipped\n")
+    assert capsys.readouterr().err.endswith("extraction: 1 file of a.tar, 1 link or special file skipped\n")
 
 
 def test_links_in_a_zip_archive_are_skipped_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_links_in_a_zip_archive_are_skipped_and_counted(tmp_path: Path, capsys: 
     (tmp_path / "out").mkdir()
     extract(tmp_path / "a.zip", tmp_path / "out")
     assert list_content(tmp_path / "out") == {"cat/1.png": b"1"}
-    assert "1 files of a.zip, 1 links and special files skipped" in capsys.readouterr().err
+    assert "1 file of a.zip, 1 link or special file skipped" in capsys.readouterr().err
 
 
 def overlapping_zip(path: Path) -> Path:

@@ -1,13 +1,12 @@
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tasks.common.errors import ImageError, QuarantineKind
-from tasks.images.formats import FORMATS, LISTING, identify, looks_like_image, open_image
+from tasks.images.formats import FORMATS, HEAD_BYTES, LISTING, TAIL_BYTES, identify, open_image
 from tests.tasks.images.valid_files import VALID_FILES, plain_map
 
 UNKNOWN = f"not an image in a known format ({LISTING})"
@@ -35,17 +34,13 @@ NO_IMAGES = {
 
 
 @pytest.mark.parametrize("name", VALID_FILES)
-def test_a_file_of_every_format_is_identified(name: str, tmp_path: Path) -> None:
+def test_a_file_of_every_format_is_identified_by_its_ends(name: str) -> None:
     encoding, content = VALID_FILES[name]
-    assert identify(content, content) == {"MPO": "JPEG"}.get(encoding, encoding)
-    (tmp_path / "file").write_bytes(content)
-    assert looks_like_image(tmp_path / "file")
+    assert identify(content[:HEAD_BYTES], content[-TAIL_BYTES:]) == {"MPO": "JPEG"}.get(encoding, encoding)
 
 
 @pytest.mark.parametrize("name", NO_IMAGES)
-def test_other_files_are_no_images(name: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(NO_IMAGES[name])
-    assert not looks_like_image(tmp_path / "file")
+def test_other_files_are_no_images(name: str) -> None:
     with pytest.raises(ImageError) as caught:
         open_image(NO_IMAGES[name])
     assert caught.value.kind == QuarantineKind.UNKNOWN_FORMAT

@@ -8,10 +8,12 @@ from PIL import Image
 from selenium.webdriver import Chrome
 
 NARROW = 400
+# Pictures inside the page, and parts of the browser's own start page, which may still be loading.
+NOT_OF_THE_PAGE = ("data:", "chrome:")
 
 
 class Visit(NamedTuple):
-    """What a browser did with a page: messages in its console, addresses of its requests, thumbnails not shown."""
+    """The reaction of a browser to a page: messages in its console, addresses of its requests, thumbnails not shown."""
 
     messages: list[str]
     requests: list[str]
@@ -32,7 +34,7 @@ def visit(browser: Chrome, page: Path, width: int = 1200) -> Visit:
     requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return Visit(
         _read_log(browser, "browser"),
-        [address for address in requests if not address.startswith("data:")],
+        [address for address in requests if not address.startswith(NOT_OF_THE_PAGE)],
         broken,
     )
 

@@ -73,6 +73,13 @@ def test_a_later_decision_replaces_an_earlier_one_and_the_others_stay(tmp_path: 
     }
 
 
+def test_the_same_decision_twice_in_a_table_is_one(tmp_path: Path, recorded: Path) -> None:
+    line = ("relabel", "bee", "cat/1.png", "cat")
+    digest = DIGESTS["cat/1.png"]
+    expected = {digest: Correction(digest, Action.RELABEL, "bee", "cat/1.png")}
+    assert apply(edit(tmp_path, line, line), recorded) == expected
+
+
 def test_a_decision_that_is_already_recorded_may_come_again_after_its_image_changed(
     tmp_path: Path, recorded: Path
 ) -> None:
@@ -132,6 +139,11 @@ def test_a_table_without_decisions_changes_nothing(
             ("keep", "", "bee/1.png", "cat"),
             "the label of bee/1.png is 'bee', but 'cat' was reviewed. Run `graft data review`.",
             id="label changed since",
+        ),
+        pytest.param(
+            ("drop", "", "cat/1.png", "cat"),
+            "cat/1.png has another decision in line 2; remove one of the two.",
+            id="two decisions about one image",
         ),
     ],
 )

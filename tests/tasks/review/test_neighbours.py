@@ -11,16 +11,16 @@ UNITS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
 
 
 def test_the_nearest_images_come_first_with_one_minus_the_cosine_as_distance() -> None:
-    found = find_neighbours(UNITS, np.array([0, 4]), np.arange(5), np.arange(5), 2)
-    assert found.rows.tolist() == [[1, 2], [3, 2]]
+    nearest = find_neighbours(UNITS, np.array([0, 4]), np.arange(5), np.arange(5), 2)
+    assert nearest.rows.tolist() == [[1, 2], [3, 2]]
     expected = 1 - np.cos(np.radians([[10, 30], [30, 60]]))
-    np.testing.assert_allclose(found.distances, expected, atol=1e-6)
+    np.testing.assert_allclose(nearest.distances, expected, atol=1e-6)
 
 
 def test_images_of_the_same_group_are_no_neighbours_and_missing_ones_are_marked() -> None:
-    found = find_neighbours(UNITS, np.array([0, 2]), np.arange(5), np.array([7, 7, 7, 7, 1]), 2)
-    assert found.rows.tolist() == [[4, -1], [4, -1]]
-    assert np.isinf(found.distances[:, 1]).all()
+    nearest = find_neighbours(UNITS, np.array([0, 2]), np.arange(5), np.array([7, 7, 7, 7, 1]), 2)
+    assert nearest.rows.tolist() == [[4, -1], [4, -1]]
+    assert np.isinf(nearest.distances[:, 1]).all()
 
 
 def test_only_rows_of_the_pool_are_neighbours() -> None:

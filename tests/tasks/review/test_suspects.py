@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from tasks.review.suspects import review_dataset
 from tasks.review.table import FindingKind
 from tasks.review.vectors import unit_vectors
 from tasks.tables.corrections import Action, Correction
-from tests.tasks.review.clusters import make_dataset, relabel, search
+from tests.tasks.review.clusters import make_dataset, relabel, search, take
 
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.3, 0.3, 0.4]])
 
@@ -82,6 +84,39 @@ def test_a_class_in_a_single_group_is_not_judged() -> None:
     review = review_dataset(alone, search(alone), {}, limit=50)
     assert [suspect for suspect in review.suspects if suspect.finding == FindingKind.WRONG_LABEL] == []
     assert review.wrong_labels == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "listed"),
+    [
+        pytest.param(range(90), ["ant/3.png"], id="30 images a class"),
+        pytest.param(range(61), ["ant/3.png"], id="a class with one image, which cannot be judged"),
+        pytest.param(range(64), ["ant/3.png"], id="a class with four images"),
+        pytest.param([0, 30, 60], [], id="one image a class"),
+        pytest.param([0, 3, 30, 31, 60, 61], ["ant/3.png"], id="fewer images a class than folds"),
+    ],
+)
+def test_small_classes_do_not_hide_a_wrong_label(rows: Sequence[int], listed: list[str]) -> None:
+    dataset = take(relabel(make_dataset(), [3]), rows)
+    suspects = review_dataset(dataset, search(dataset), {}, limit=50).suspects
+    assert [suspect.path for suspect in suspects if suspect.finding == FindingKind.WRONG_LABEL] == listed
+
+
+def test_images_in_a_single_group_are_not_judged() -> None:
+    dataset = make_dataset()
+    whole = dataset._replace(groups=np.zeros_like(dataset.groups))
+    assert review_dataset(whole, search(whole), {}, limit=50) == ([], [], 0)
+
+
+def test_the_order_of_the_rows_does_not_decide_who_is_listed() -> None:
+    dataset = relabel(make_dataset(), [3, 17, 40, 88])
+    order = np.random.default_rng(0).permutation(len(dataset.paths)).tolist()
+    listed = []
+    for arranged in (dataset, dataset, take(dataset, order)):
+        suspects = review_dataset(arranged, search(arranged), {}, limit=50).suspects
+        listed.append({(suspect.path, suspect.label, suspect.likely, suspect.finding) for suspect in suspects})
+    assert listed[0] == listed[1] == listed[2]
+    assert len(listed[0]) >= 4
 
 
 def test_twins_and_far_images_follow_the_wrong_labels() -> None:

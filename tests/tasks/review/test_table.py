@@ -29,6 +29,21 @@ def test_no_guarded_cell_is_a_formula_and_the_guard_can_be_undone(text: str) -> 
     assert unguard(guard(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        pytest.param("'=b", "=b", id="guarded formula"),
+        pytest.param("''tis", "'tis", id="guarded apostrophe"),
+        pytest.param("'tis", "'tis", id="apostrophe that a person typed"),
+        pytest.param("'", "'", id="nothing but an apostrophe"),
+        pytest.param("=b", "=b", id="guard that a spreadsheet removed"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_only_the_apostrophe_of_a_guard_is_removed(cell: str, text: str) -> None:
+    assert unguard(cell) == text
+
+
 def test_a_table_has_one_line_a_suspect_with_an_empty_action(tmp_path: Path) -> None:
     suspect = Suspect("a/1.png", "a", "=b", 0.0312, 0.91234, FindingKind.WRONG_LABEL, "00", "b/2.png")
     table.write(tmp_path / "review.csv", [suspect])

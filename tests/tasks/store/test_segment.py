@@ -16,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 
 from tasks.store import Keys
 from tasks.store.collection import Collection, Description, to_json
-from tasks.store.segment import HEADER_BYTES, DamagedError, decode, encode, read_header, read_keys
+from tasks.store.header import HEADER_BYTES, DamagedError, read_header
+from tasks.store.segment import decode, encode, read_keys
 from tests.tasks.store.helpers import COLLECTION, DESCRIPTION, make_keys, segment, vectors_of
 
 KEYS = make_keys(7)

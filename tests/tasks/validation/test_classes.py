@@ -159,32 +159,6 @@ CASES = {
         {"max_class_ratio": 3},
         ["class 'a' has 24 images, 4 times the 6 of class 'b', more than 3 times"],
     ),
-    "different names": ("class_names", AB, {}, []),
-    "case": ("class_names", images("Cat", 6) + images("cat", 6), {}, ["classes 'Cat' and 'cat' differ only in case"]),
-    "a space at the end": (
-        "class_names",
-        images("bird", 6) + images("bird ", 6),
-        {},
-        ["classes 'bird' and 'bird ' differ only in spaces"],
-    ),
-    "Unicode forms": (
-        "class_names",
-        images("\u00dcbung", 6) + images("U\u0308bung", 6),
-        {},
-        ["classes 'U\\u0308bung' and '\\xdcbung' differ only in their Unicode form"],
-    ),
-    "case and spaces": (
-        "class_names",
-        images("Stop  sign", 6) + images("stop sign", 6),
-        {},
-        ["classes 'Stop  sign' and 'stop sign' differ only in case and spaces"],
-    ),
-    "everything at once": (
-        "class_names",
-        images("\u00dcbung ", 6) + images("u\u0308bung", 6),
-        {},
-        ["classes 'u\\u0308bung' and '\\xdcbung ' differ only in case, spaces or Unicode form"],
-    ),
 }
 MILDER = {"folders without pictures are no classes"}
 

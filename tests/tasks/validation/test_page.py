@@ -255,7 +255,7 @@ def test_the_page_of_a_large_dataset_stays_small(tmp_path: Path) -> None:
     findings = [finding("blocking" if number < 100 else "warning", "'" * 999, many + long) for number in range(5000)]
     classes = [("&" * 251 + f"{number:04}", 800, 100, 100, 1000) for number in range(5000)]
     rows = [
-        (f"{'&' * 200}{number}.{number}", "cat", list(QuarantineKind)[number % 20], "<" * 300)
+        (f"{'&' * 200}{number}.{number}", "cat", list(QuarantineKind)[number % len(QuarantineKind)], "<" * 300)
         for number in range(20_000)
     ]
     assert 1 * MB < len(page_text(tmp_path, findings, classes, rows).encode()) < 2.2 * MB

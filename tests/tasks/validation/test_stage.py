@@ -123,10 +123,10 @@ def test_a_blocking_check_stops_the_run_with_all_outputs_written_and_the_last_go
         "class 'b' is gone since the last run",
     ]
     assert capsys.readouterr().err.splitlines() == [
-        "validation: 15 images accepted, 2 set aside, 0 left out (quarantine.csv)",
         "validation: since the last run: 3 new images, 12 gone, class 'triangle' is new, class 'b' is gone",
         "validation: warning: 12 of 24 images of the last run are gone",
         "validation: warning: class 'b' is gone since the last run",
+        "validation: 15 images accepted, 2 set aside, 0 left out (quarantine.csv)",
         "  blocking  class 'triangle' has 3 usable images, needs 6",
         (
             "  blocking  2 of 17 pictures cannot be used, the share may be at most 0.05: empty (2), such as a/90.jpg: "
