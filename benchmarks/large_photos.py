@@ -28,7 +28,7 @@ from benchmarks.features import BACKBONE, GRAFT, KERAS, PACKAGES, run
 COUNT = 300
 FIRST, SECOND = "MobileNet", "MobileNetV2"
 WAY = ("onnxruntime", "float32")
-# Of 20 photographs, 14 are for training, 3 for validation and 3 for the test: the shares of the committed params.
+# The committed params divide 20 photographs in this way.
 ALL_SPLITS = ["train"] * 14 + ["val"] * 3 + ["test"] * 3
 SMALL, TURNS = 1000, 3
 HUGE = 12

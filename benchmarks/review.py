@@ -18,12 +18,12 @@ from sklearn.datasets import load_digits
 
 from benchmarks import results
 from tasks.review.dataset import Dataset, read_dataset
-from tasks.review.label_errors import estimate_errors, margins
-from tasks.review.neighbours import Indices, find_neighbours
-from tasks.review.probabilities import Probabilities, count_votes, predict_held_out
+from tasks.review.ranking.label_errors import estimate_errors, margins
+from tasks.review.ranking.neighbours import Indices, find_neighbours
+from tasks.review.ranking.probabilities import Probabilities, count_votes, predict_held_out
+from tasks.review.ranking.vectors import training_vectors, unit_vectors
 from tasks.review.stage import NEIGHBOURS
 from tasks.review.suspects import estimate_probabilities
-from tasks.review.vectors import training_vectors, unit_vectors
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["scikit-learn", "numpy"]

@@ -28,7 +28,7 @@ SECONDS_BETWEEN_SAMPLES = 0.05
 SCAN = """
 import json, sys, time
 from pathlib import Path
-from tasks.dataset.folder import Entry
+from tasks.dataset.listing.folder import Entry
 from tasks.dataset.scan import scan_files
 
 root, count = Path(sys.argv[1]), int(sys.argv[2])

@@ -44,20 +44,22 @@ def check_source(root: Path, console: Console) -> Verdict:
 
     Raises GraftError when the dataset cannot be judged.
     """
-    with workspace.lock(root, on_wait=print), LiveDisplay(console) as display:
-        layout.check_names(root, params.load(root / "params.yaml").dataset.source)
-        for stage in _stages_up_to_validation(root):
-            display.on_start(stage)
-            try:
-                outcome = dvc.reproduce(root, stage, partial(display.on_line, stage))
-            except StageError:
-                display.on_failure(stage)
-                # DVC removes the results of an earlier run, so these are of this one.
-                if stage == VALIDATION and (root / RESULTS / "results.json").is_file():
-                    break
-                raise
-            display.on_end(outcome)
-    return print_findings(root, RESULTS, console)
+    # The findings are printed inside the lock, because the next check overwrites them.
+    with workspace.lock(root, on_wait=print):
+        with LiveDisplay(console) as display:
+            layout.check_names(root, params.load(root / "params.yaml").dataset.source)
+            for stage in _stages_up_to_validation(root):
+                display.on_start(stage)
+                try:
+                    outcome = dvc.reproduce(root, stage, partial(display.on_line, stage))
+                except StageError:
+                    display.on_failure(stage)
+                    # DVC removes the results of an earlier run, so these are of this one.
+                    if stage == VALIDATION and (root / RESULTS / "results.json").is_file():
+                        break
+                    raise
+                display.on_end(outcome)
+        return print_findings(root, RESULTS, console)
 
 
 def check_path(path: Path, root: Path, console: Console) -> Verdict:
@@ -66,8 +68,18 @@ def check_path(path: Path, root: Path, console: Console) -> Verdict:
     Raises GraftError when the dataset cannot be judged.
     """
     source = sources.local_source(path, root)
+    # An error in the params must name the user's file, not the copy of it.
+    params.load(root / "params.yaml")
     if path.is_dir():
         layout.check_layout(path, root)
+    # A lock of its own, so that a check need not wait for a training run.
+    with workspace.lock(root / OTHER_RESULTS, on_wait=print):
+        _scan_and_judge(source, root, console)
+        return print_findings(root, OTHER_RESULTS, console)
+
+
+def _scan_and_judge(source: sources.Source, root: Path, console: Console) -> None:
+    """Write the results of a dataset's check to OTHER_RESULTS."""
     out = root / OTHER_RESULTS
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -82,7 +94,6 @@ def check_path(path: Path, root: Path, console: Console) -> Verdict:
         except StageError:
             if not (out / "results.json").is_file():
                 raise
-    return print_findings(root, OTHER_RESULTS, console)
 
 
 def print_findings(root: Path, folder: Path, console: Console) -> Verdict:
@@ -100,7 +111,8 @@ def print_findings(root: Path, folder: Path, console: Console) -> Verdict:
             table.add_row(Text(row["severity"], style=STYLES[row["severity"]]), *texts)
         console.print(table)
     if folder == RESULTS and (differences := report.changes(root)):
-        console.print(f"since the last run: {'; '.join(differences)}")
+        # As Text, names in brackets are no markup.
+        console.print(Text(f"since the last run: {'; '.join(differences)}"), soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}")
     severities = {row["severity"] for row in findings}
     return Verdict.UNFIT if "blocking" in severities else Verdict.WARNINGS if "warning" in severities else Verdict.GOOD

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tasks.common.errors import GraftError
+from tasks.common.errors import GraftError, explain_fault_of_the_disk
 
 IMAGES = "folder that the paths in the manifest are relative to"
 ACCEPTED = "accepted manifest (.parquet)"
@@ -54,13 +54,20 @@ def quiet_imports() -> Iterator[None]:
 def run_command(stage: str, main: Callable[[], None]) -> None:
     """Run a stage's main function; a GraftError or Ctrl-C ends the process with an exit code.
 
-    Bad input ends in one line on standard error, `graft STAGE: error: ...`. A defect keeps its traceback.
+    Bad input, a full disk and a missing right end in one line on standard error, `graft STAGE: error: ...`. A defect
+    keeps its traceback.
     """
     try:
         main()
     except GraftError as error:
         print(f"graft {stage}: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        message = explain_fault_of_the_disk(error)
+        if message is None:
+            raise
+        print(f"graft {stage}: error: {message}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print(f"graft {stage}: interrupted", file=sys.stderr)
         sys.exit(130)

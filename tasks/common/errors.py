@@ -1,8 +1,18 @@
 """Errors that a user can act on."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import StrEnum
+
+# The user's disk and rights, not defects of Graft, cause these faults.
+FAULTS_OF_THE_DISK = {
+    errno.ENOSPC: "Make room there, then run again",
+    errno.EDQUOT: "Make room in your quota, then run again",
+    errno.EACCES: "Give yourself the right to read and write there, then run again",
+    errno.EPERM: "Give yourself the right to read and write there, then run again",
+    errno.EROFS: "Make the disk writable, then run again",
+}
 
 
 class GraftError(Exception):
@@ -57,6 +67,14 @@ class DownloadError(GraftError):
     """A download that failed for a reason that may be temporary; its exit code is EX_TEMPFAIL of sysexits.h."""
 
     exit_code = 75
+
+
+def explain_fault_of_the_disk(error: OSError) -> str | None:
+    """Return a sentence for a full disk or a missing right, and what to do; None for any other error."""
+    remedy = FAULTS_OF_THE_DISK.get(error.errno or 0)
+    if remedy is None:
+        return None
+    return f"{error.filename or 'a file'} cannot be used: {error.strerror}. {remedy}."
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -13,10 +13,10 @@ from PIL import Image
 from tasks.common.errors import ImageError, QuarantineKind
 from tasks.common.processes import Failure, isolated_map
 from tasks.common.threads import available_cores
-from tasks.dataset.folder import Entry
-from tasks.dataset.names import IMAGE_SUFFIXES
+from tasks.dataset.listing.folder import Entry
+from tasks.dataset.listing.names import IMAGE_SUFFIXES
+from tasks.dataset.listing.tree import describe_special_file
 from tasks.dataset.quality import measure_quality
-from tasks.dataset.tree import describe_special_file
 from tasks.images.decoding import Decoded, decode
 from tasks.images.formats import HEAD_BYTES, TAIL_BYTES, identify
 from tasks.tables.manifest import Row

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tasks.common.errors import GraftError
 from tasks.common.text import printable, readable
-from tasks.dataset.folder import list_files
-from tasks.dataset.suggestions import refuse_project
-from tasks.dataset.tree import describe_special_file
+from tasks.dataset.listing.folder import list_files
+from tasks.dataset.listing.suggestions import refuse_project
+from tasks.dataset.listing.tree import describe_special_file
 
 FORBIDDEN = "has permissions that do not let this user read it"
 
@@ -39,9 +39,12 @@ def require_layout(images: Path, project: Path | None = None) -> None:
     """Raise a GraftError if this folder or archive is no dataset, or holds the folder `project`."""
     if images.is_file():
         # An import of the code for archives costs time that a folder need not pay.
-        from tasks.images.sources import image_folder
+        from tasks.images.sources import errors_with_source, image_folder
 
-        images = image_folder(images)
+        folder = image_folder(images)
+        with errors_with_source(images, folder):
+            list_files(folder)
+        return
     if project is not None and images.is_dir() and project.resolve().is_relative_to(images.resolve()):
         refuse_project(images, project)
     list_files(images)
@@ -68,15 +71,19 @@ def require_readable(folder: Path) -> None:
 def _unreadable_entries(folder: str) -> Iterator[tuple[str, str]]:
     pending = [folder]
     while pending:
+        path = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
+            with os.scandir(path) as entries:
                 for entry in entries:
                     if reason := _describe_unreadable(entry):
                         yield entry.path, reason
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
+        except PermissionError:
+            # DVC passes over such a folder in silence, so a copy of the dataset would lack it.
+            yield path, FORBIDDEN
         except OSError:
-            # DVC passes over a folder that it cannot open, and the stage `dataset` names it.
+            # A missing folder, or a file: both pass.
             continue
 
 

@@ -8,12 +8,12 @@ from tasks.common.errors import QuarantineKind
 from tasks.common.params import Dataset
 from tasks.common.progress import say, track
 from tasks.common.text import count
-from tasks.dataset.folder import list_files
 from tasks.dataset.labels import correct_labels
+from tasks.dataset.listing.folder import list_files
+from tasks.dataset.listing.table import list_table
 from tasks.dataset.scan import scan_files
 from tasks.dataset.splits import split_rows
-from tasks.dataset.table import list_table
-from tasks.images.sources import image_folder
+from tasks.images.sources import errors_with_source, image_folder
 from tasks.tables import corrections, manifest
 from tasks.tables.manifest import SPLITS, Row
 
@@ -36,7 +36,8 @@ def scan_dataset(source: Path, corrections_file: Path, out: Path, params: Datase
     """
     decisions = corrections.read(corrections_file)
     images = image_folder(source)
-    entries = list_files(images) if params.table is None else list_table(images, params.table, params.columns)
+    with errors_with_source(source, images):
+        entries = list_files(images) if params.table is None else list_table(images, params.table, params.columns)
     scanned = scan_files(images, entries, params.max_megapixels)
     rows, corrected = correct_labels(list(track(scanned, len(entries), "dataset")), decisions)
     rows = split_rows(rows, params)

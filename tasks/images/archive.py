@@ -113,7 +113,10 @@ def _name_faults(archive: Path, member: str | None = None) -> Iterator[None]:
         raise _refusal(
             archive, problem, "If it is none, extract it yourself and set dataset.source to the folder"
         ) from None
-    except FileExistsError as error:
+    except (FileExistsError, NotADirectoryError) as error:
+        if not error.filename or not str(error.filename).endswith(f"/{PurePosixPath(member or '')}"):
+            problem = f"holds '{_shorten(member or '')}' in a folder whose name is also that of a file"
+            raise _refusal(archive, problem, "Rename the file and pack it again") from error
         problem = f"holds '{_shorten(member or '')}' twice"
         raise _refusal(archive, problem, "Pack each file once") from error
     except DAMAGE as error:

@@ -1,5 +1,7 @@
 """The folder of a dataset's images, whether the source is a folder or an archive."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,7 +21,7 @@ def image_folder(source: Path) -> Path:
     """Return the folder with the images of a source; raises GraftError if there is none.
 
     An archive is extracted once into the cache folder, under its SHA-256. If it holds everything in a single folder,
-    that folder is returned.
+    or in one inside another, the innermost of these that holds folders is returned.
     """
     if source.is_dir():
         return source
@@ -42,9 +44,35 @@ def image_folder(source: Path) -> Path:
                 say(f"extraction: {shown} to {printable(str(folder))}")
                 with atomic_folder(folder) as temporary:
                     extract(source, temporary)
-    return _single_folder(folder) or folder
+    return _innermost_folder(folder)
+
+
+@contextmanager
+def errors_with_source(source: Path, folder: Path) -> Iterator[None]:
+    """Let errors about `folder`, the content of `source`, name the source; an archive's folder lies in the cache."""
+    try:
+        yield
+    except GraftError as error:
+        if source == folder:
+            raise
+        message = str(error).replace(printable(str(folder)), printable(str(source)))
+        raise GraftError(message) from error
+
+
+def _innermost_folder(folder: Path) -> Path:
+    inner = _single_folder(folder)
+    while inner is not None:
+        folder, inner = inner, _single_folder(inner)
+        # A folder without folders in it is a class.
+        if inner is not None and not any(path.is_dir() for path in _visible(inner)):
+            break
+    return folder
 
 
 def _single_folder(folder: Path) -> Path | None:
-    visible = [path for path in folder.iterdir() if path.name != "__MACOSX" and not path.name.startswith(".")]
+    visible = _visible(folder)
     return visible[0] if len(visible) == 1 and visible[0].is_dir() else None
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name != "__MACOSX" and not path.name.startswith(".")]

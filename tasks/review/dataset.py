@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from tasks.common.errors import GraftError
 from tasks.common.files import require
 from tasks.common.text import count, printable
-from tasks.review.neighbours import Indices
-from tasks.review.vectors import Vectors, unit_vectors
+from tasks.review.ranking.neighbours import Indices
+from tasks.review.ranking.vectors import Vectors, unit_vectors
 from tasks.tables import features
 
 

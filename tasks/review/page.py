@@ -10,7 +10,7 @@ import numpy as np
 from tasks.pages import rendering
 from tasks.pages.thumbnails import thumbnails
 from tasks.review.dataset import Dataset
-from tasks.review.neighbours import find_neighbours
+from tasks.review.ranking.neighbours import find_neighbours
 from tasks.review.suspects import Review
 from tasks.review.table import COLUMNS, FORMULA_STARTS, GUARD, FindingKind, Suspect, cells
 

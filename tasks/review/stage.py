@@ -11,7 +11,7 @@ from tasks.common.text import count, printable
 from tasks.images.sources import image_folder
 from tasks.review import page, table
 from tasks.review.dataset import read_dataset
-from tasks.review.neighbours import choose_pool, find_neighbours
+from tasks.review.ranking.neighbours import choose_pool, find_neighbours
 from tasks.review.suspects import Review, review_dataset
 from tasks.tables import corrections
 

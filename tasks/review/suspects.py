@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.review.dataset import Dataset
-from tasks.review.duplicates import find_duplicates
-from tasks.review.label_errors import estimate_errors, likely_labels, margins
-from tasks.review.neighbours import Indices, Neighbours
-from tasks.review.outliers import THRESHOLD, score_outliers
-from tasks.review.probabilities import Probabilities, count_votes, predict_held_out
+from tasks.review.ranking.duplicates import find_duplicates
+from tasks.review.ranking.label_errors import estimate_errors, likely_labels, margins
+from tasks.review.ranking.neighbours import Indices, Neighbours
+from tasks.review.ranking.outliers import THRESHOLD, score_outliers
+from tasks.review.ranking.probabilities import Probabilities, count_votes, predict_held_out
+from tasks.review.ranking.vectors import training_vectors
 from tasks.review.table import FindingKind, Suspect
-from tasks.review.vectors import training_vectors
 from tasks.tables.corrections import Action, Correction
 
 # Odd images and near-duplicates supplement wrong labels, so at most this share of the limit is listed of each.

@@ -1,6 +1,5 @@
 """Checks the manifest with Great Expectations and sets aside the files that cannot be used.
 
-`quarantine` judges each image, `frames` counts, `checks` lists all checks and runs them: those of `files`, `classes`,
-`class_names`, `pictures`, `shortcuts` and `similarity` return findings. `suite` and `checkpoint` turn these into
+`quarantine` judges each image, `frames` counts, and `checks` returns findings. `suite` and `checkpoint` turn these into
 expectations; `page` and `report` show them to people; `changes` compares the images with those of the last run.
 """

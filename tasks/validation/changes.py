@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tasks.common.files import atomic_file
 from tasks.common.hashing import hash_file
 from tasks.common.text import count
-from tasks.validation.phrases import join_labels
+from tasks.validation.checks.phrases import join_labels
 
 PREVIOUS = "previous.parquet"
 CHANGES = "changes.json"

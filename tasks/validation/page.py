@@ -10,9 +10,9 @@ import pandas as pd
 from tasks.common.errors import QuarantineKind
 from tasks.pages import rendering
 from tasks.pages.album import Album, Item, Listing
+from tasks.validation.checks.phrases import MAX_SENTENCES, words
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import NOT_COUNTED, SPLITS
-from tasks.validation.phrases import MAX_SENTENCES, words
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 SEVERITIES: list[Severity] = ["blocking", "warning", "note"]

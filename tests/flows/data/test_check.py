@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -10,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from flows import cli
 from flows.data.check import RESULTS, Verdict, print_findings
+from flows.workspace import lock
 from tests.flows.conftest import write_classes
 
 WARNING = {"severity": "warning", "message": "class 'cat' has many\timages", "advice": "Add others.", "files": 0}
@@ -82,6 +86,36 @@ def test_another_folder_is_judged_without_a_change_of_the_params(
     assert "class 'dog' has 2 usable images, needs 6" in result.stdout
     assert (workspace / "artifacts" / "check" / "report.html").is_file()
     assert (workspace / "params.yaml").read_bytes() == before
+
+
+def test_wrong_params_are_reported_by_the_name_of_the_users_file(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_classes(tmp_path / "pets", images_per_class=12)
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("imbalance: warning", "imbalance: warnng"))
+    monkeypatch.chdir(workspace)
+    result = check(str(tmp_path / "pets"))
+    assert result.exit_code == 2
+    expected = "'validation.checks.imbalance' is 'warnng'; expected 'blocking', 'warning' or 'off'.\n"
+    assert result.stderr == f"error: {params}: {expected}"
+
+
+def test_a_check_of_a_folder_waits_for_another_one(workspace: Path, tmp_path: Path) -> None:
+    write_classes(tmp_path / "pets", images_per_class=2)
+    command = [sys.executable, "-m", "flows.cli", "data", "check", str(tmp_path / "pets")]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    with lock(workspace / "artifacts" / "check", on_wait=print):
+        process = subprocess.Popen(
+            command, cwd=workspace, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        waiting = f"another graft run (pid {os.getpid()}) is working here; waiting for it\n"
+        assert process.stdout.readline() == waiting
+    # The workspace lacks the corrections, so the check ends soon after it has begun.
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "corrections.csv is missing" in errors
 
 
 def test_a_folder_that_cannot_be_scanned_ends_in_one_line_and_code_2(

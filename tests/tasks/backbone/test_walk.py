@@ -30,7 +30,6 @@ from tasks.onnx.sessions import Session
 SMALL_SIZES = {
     "MobileNet": 224,
     "DenseNet121": 96,
-    "InceptionV3": 139,
     "ResNet50": 96,
     "VGG16": 96,
     "Xception": 107,

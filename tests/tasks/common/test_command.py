@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,29 @@ def test_bad_input_ends_in_one_line_and_the_exit_code_of_the_error(
     assert capsys.readouterr() == ("", "graft features: error: expected this, found that\n")
 
 
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        pytest.param(errno.ENOSPC, "Make room there, then run again", id="full disk"),
+        pytest.param(errno.EROFS, "Make the disk writable, then run again", id="read-only disk"),
+        pytest.param(
+            errno.EACCES, "Give yourself the right to read and write there, then run again", id="missing right"
+        ),
+    ],
+)
+def test_a_fault_of_the_disk_ends_in_one_line_with_the_file_and_a_remedy(
+    number: int, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise OSError(number, os.strerror(number), "artifacts/head/head.onnx")
+
+    with pytest.raises(SystemExit) as caught:
+        run_command("head", main)
+    assert caught.value.code == 1
+    fault = f"artifacts/head/head.onnx cannot be used: {os.strerror(number)}. {remedy}."
+    assert capsys.readouterr().err == f"graft head: error: {fault}\n"
+
+
 def test_an_interrupted_stage_says_so_and_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise KeyboardInterrupt
@@ -40,6 +65,8 @@ def test_an_interrupted_stage_says_so_and_ends_with_130(capsys: pytest.CaptureFi
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command("head", lambda: print(1 // 0))
+    with pytest.raises(FileNotFoundError):
+        run_command("head", lambda: print(Path("nowhere").read_text()))
 
 
 def test_a_stage_that_works_returns(capsys: pytest.CaptureFixture[str]) -> None:

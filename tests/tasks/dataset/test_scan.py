@@ -8,7 +8,7 @@ from PIL import Image
 from tasks.common.errors import QuarantineKind
 from tasks.common.processes import Failure
 from tasks.dataset import scan
-from tasks.dataset.folder import Entry
+from tasks.dataset.listing.folder import Entry
 from tasks.dataset.scan import scan_file, scan_files, set_aside
 from tasks.images import formats
 from tasks.tables.manifest import Row

@@ -1,5 +1,6 @@
 import os
 import socket
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,7 +9,7 @@ import pytest
 from tasks.common.errors import GraftError
 from tasks.dataset.source import require_layout, require_readable
 from tests.tasks.conftest import nobody
-from tests.tasks.dataset.test_folder import fill
+from tests.tasks.dataset.listing.test_folder import fill
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,16 @@ def test_a_folder_that_holds_the_project_ends_in_the_datasets_below(
     with pytest.raises(GraftError) as caught:
         require_layout(Path(chosen), Path("graft"))
     assert str(caught.value) == message
+
+
+def test_an_error_about_the_content_of_an_archive_names_the_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "pets.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("cat/1.jpg", b"")
+        content.writestr("notes.txt", b"")
+    with pytest.raises(GraftError) as caught:
+        require_layout(archive)
+    assert str(caught.value).startswith(f"{archive} holds one class, 'cat'. Expected one folder a class, {archive}/")
 
 
 def test_a_dataset_and_its_links_pass_in_silence(tmp_path: Path) -> None:
@@ -112,15 +123,17 @@ def test_files_that_dvc_cannot_read_are_counted_and_the_first_is_named(
     )
 
 
-def test_a_file_that_may_not_be_read_is_named() -> None:
+@pytest.mark.parametrize("name", [pytest.param("cat/1.jpg", id="file"), pytest.param("cat", id="folder")])
+def test_a_file_or_folder_that_may_not_be_read_is_named(name: str) -> None:
     # pytest's own folders are private to the user of the tests, whose rights `nobody` drops.
     with TemporaryDirectory() as folder:
         root = fill(Path(folder), "cat/1.jpg", "dog/1.jpg")
         root.chmod(0o755)
-        (root / "cat" / "1.jpg").chmod(0)
+        (root / name).chmod(0)
         with nobody(), pytest.raises(GraftError) as caught:
             require_readable(root)
+        (root / name).chmod(0o755)
     assert str(caught.value) == (
-        f"{root}/cat/1.jpg has permissions that do not let this user read it, and DVC cannot read it. "
+        f"{root}/{name} has permissions that do not let this user read it, and DVC cannot read it. "
         "Change the permissions of it, then run again."
     )

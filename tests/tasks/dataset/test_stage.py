@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tasks.common.params import Dataset, Params
-from tasks.dataset.names import IMAGE_SUFFIXES
+from tasks.dataset.listing.names import IMAGE_SUFFIXES
 from tasks.dataset.stage import scan_dataset
 from tasks.images import formats
 from tasks.tables import corrections, manifest

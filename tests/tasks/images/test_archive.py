@@ -70,6 +70,8 @@ def test_an_archive_without_a_single_folder_is_returned_whole(tmp_path: Path) ->
     assert list_content(folder) == {"cat/1.png": b"1", "dog/2.png": b"2", "__MACOSX/x": b""}
     folder = image_folder(write_zip(tmp_path / "b.zip", {"all/cat/1.png": b"1", "__MACOSX/x": b"", ".DS_Store": b""}))
     assert list_content(folder) == {"cat/1.png": b"1"}
+    folder = image_folder(write_zip(tmp_path / "c.zip", {"a/b/c/cat/1.png": b"1", "a/b/c/dog/2.png": b"2"}))
+    assert list_content(folder) == {"cat/1.png": b"1", "dog/2.png": b"2"}
 
 
 EXPECTED = (
@@ -210,6 +212,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
         f"holds '{'a/' * 30}...{'/a' * 14}/b', {TOO_DEEP}",
     ),
     "same name twice": (doubled("cat/1.png", "cat/1.png"), "holds 'cat/1.png' twice. Pack each file once."),
+    "a file and a folder of one name": (
+        doubled("cat", "cat/1.png"),
+        "holds 'cat/1.png' in a folder whose name is also that of a file. Rename the file and pack it again.",
+    ),
     "encrypted": (encrypted_zip, "is encrypted. Extract it yourself and set dataset.source to the folder."),
     "overlap": (overlapping_zip, f"is damaged: 'b' overlaps 'a'. {AGAIN}"),
     "wrong size": (lying_zip, f"is damaged: Bad CRC-32 for file 'a'. {AGAIN}"),

@@ -15,7 +15,7 @@ GREY = PICTURE.convert("L")
 DEEP = Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257)
 FLOATS = Image.fromarray((np.asarray(GREY) / 255).astype(np.float32))
 
-# Of PICTURE, LAYER, and PICTURE with 10 bits a channel.
+# The first file holds PICTURE, the second LAYER, and the third PICTURE with 10 bits a channel.
 HEIC = b64decode(
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9j"
     "AAAAAERAAAEAAQAAAAABoQABAAAAAAAAAEQAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/Wlw"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.review.dataset import Dataset
-from tasks.review.neighbours import Neighbours, find_neighbours
-from tasks.review.vectors import unit_vectors
+from tasks.review.ranking.neighbours import Neighbours, find_neighbours
+from tasks.review.ranking.vectors import unit_vectors
 
 CLASSES = ["ant", "bee", "cat"]
 WIDTH = 8

@@ -3,13 +3,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tasks.review.duplicates import find_duplicates
-from tasks.review.label_errors import estimate_errors, likely_labels, margins
-from tasks.review.outliers import THRESHOLD, score_outliers
-from tasks.review.probabilities import count_votes, predict_held_out
+from tasks.review.ranking.duplicates import find_duplicates
+from tasks.review.ranking.label_errors import estimate_errors, likely_labels, margins
+from tasks.review.ranking.outliers import THRESHOLD, score_outliers
+from tasks.review.ranking.probabilities import count_votes, predict_held_out
+from tasks.review.ranking.vectors import unit_vectors
 from tasks.review.suspects import review_dataset
 from tasks.review.table import FindingKind
-from tasks.review.vectors import unit_vectors
 from tasks.tables.corrections import Action, Correction
 from tests.tasks.review.clusters import make_dataset, relabel, search, take
 

@@ -9,10 +9,10 @@ import pandas as pd
 from tasks.common.errors import QuarantineKind
 from tasks.common.params import Validation
 from tasks.common.text import count, join, printable
-from tasks.validation.files import list_offenders
+from tasks.validation.checks.files import list_offenders
+from tasks.validation.checks.phrases import quote
 from tasks.validation.finding import Finding, Offender, Severity
 from tasks.validation.frames import SPLITS, Frames, is_blank
-from tasks.validation.phrases import quote
 
 # Two encodings of a picture differ by few bits of the 64 of their perceptual hashes, and by little else.
 MAX_BITS = 4

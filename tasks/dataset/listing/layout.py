@@ -8,9 +8,9 @@ from typing import NoReturn
 
 from tasks.common.errors import GraftError
 from tasks.common.text import printable
-from tasks.dataset.names import is_date, split_meant_by, split_of
-from tasks.dataset.suggestions import largest_first, list_names, show, suggest
-from tasks.dataset.tree import Pictures
+from tasks.dataset.listing.names import is_date, split_meant_by, split_of
+from tasks.dataset.listing.suggestions import largest_first, list_names, show, suggest
+from tasks.dataset.listing.tree import Pictures
 
 
 class Layout(StrEnum):

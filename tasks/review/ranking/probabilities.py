@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from tasks.review.neighbours import Indices
-from tasks.review.vectors import Vectors
+from tasks.review.ranking.neighbours import Indices
+from tasks.review.ranking.vectors import Vectors
 
 FOLDS = 5
 # The inverse of the strength of L2 regularisation, for vectors of length 1; docs/review.md has the comparison.

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tasks.review.neighbours import Indices
-from tasks.review.probabilities import Probabilities
+from tasks.review.ranking.neighbours import Indices
+from tasks.review.ranking.probabilities import Probabilities
 
 
 def likely_labels(probabilities: Probabilities, labels: Indices) -> Indices:

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,7 +64,7 @@ def _read_csv(file: Path, columns: Columns) -> Iterator[Line]:
         reader = csv.reader(chain([first], lines), delimiter=delimiter, skipinitialspace=True, strict=True)
         header = [name.strip() for name in next(reader, [])]
         positions = _find_columns(file, header, columns)
-        for cells in reader:
+        for cells in _read_rows(reader):
             if not any(cells):
                 continue
             location = f"line {reader.line_num:,}"
@@ -73,6 +73,18 @@ def _read_csv(file: Path, columns: Columns) -> Iterator[Line]:
                 message = f"{printable(str(file))}, {location}: {cell_count}; expected {len(header)}, as in line 1."
                 raise GraftError(message)
             yield Line(location, *("" if position is None else cells[position] for position in positions))
+
+
+def _read_rows(reader: Any) -> Iterator[list[str]]:
+    """Yield the rows; an error of the reader tells the line in which its row begins."""
+    start = reader.line_num + 1
+    try:
+        for cells in reader:
+            yield cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        message = f"{error} in the row that begins in line {start:,}"
+        raise csv.Error(message) from error
 
 
 def _split(line: str, delimiter: str) -> list[str]:

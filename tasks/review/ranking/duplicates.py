@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.review.neighbours import Indices, Neighbours
+from tasks.review.ranking.neighbours import Indices, Neighbours
 
 # The largest distance of a pair is this share of the median distance between nearest images.
 NEARNESS = 0.15

@@ -75,7 +75,7 @@ CASES = {
         "expected_classes",
         AB,
         {"expected_classes": ["A", "b"]},
-        ["classes: expected 'A', which the dataset lacks and found 'a', not expected"],
+        ["classes: expected 'A', which the dataset lacks; found 'a', not expected"],
     ),
     "every split of every class": ("splits", AB, {}, []),
     "no images in a split": (
@@ -181,6 +181,13 @@ def test_the_advice_on_a_missing_split_names_the_key_that_causes_it(settings: Pa
     [finding] = find("splits", AB + ONE_GROUP, settings)
     assert finding.advice == "Set dataset.near_duplicates to off or to fewer bits, or give the splits in folders."
     assert finding.labels == ["good"]
+
+
+def test_the_advice_on_unexpected_classes_names_the_nearest_one(settings: Params) -> None:
+    rows = images("cat", 12) + images("dog", 12)
+    [finding] = find("expected_classes", rows, settings, expected_classes=["zebra", "cat", "dgo"])
+    assert finding.message == "classes: expected 'dgo' and 'zebra', which the dataset lacks; found 'dog', not expected"
+    assert finding.advice == "Correct the folders, or validation.expected_classes. 'dgo': Did you mean 'dog'?"
 
 
 def test_small_classes_lack_splits_too_where_their_size_does_not_stop_the_run(settings: Params) -> None:

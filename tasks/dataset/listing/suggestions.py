@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from tasks.common.errors import GraftError
 from tasks.common.text import join, printable
-from tasks.dataset.names import PROJECT_FOLDERS, split_of
-from tasks.dataset.tree import Pictures, walk
+from tasks.dataset.listing.names import PROJECT_FOLDERS, split_of
+from tasks.dataset.listing.tree import Pictures, walk
 
 MAX_NAMES = 3
 # The search for a better folder ends after this many entries, so that a look at a home folder takes about a second.

@@ -5,9 +5,9 @@ import pandas as pd
 from tasks.common.errors import QuarantineKind
 from tasks.common.params import Validation
 from tasks.common.text import count
+from tasks.validation.checks.phrases import examples, list_reasons, tally_suffixes, words
 from tasks.validation.finding import Finding, Offender, Severity
 from tasks.validation.frames import NOT_COUNTED, Frames
-from tasks.validation.phrases import examples, list_reasons, tally_suffixes, words
 
 
 def check_usable(frames: Frames, params: Validation, severity: Severity) -> list[Finding]:

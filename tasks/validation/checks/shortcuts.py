@@ -4,9 +4,9 @@ import pandas as pd
 
 from tasks.common.params import Validation
 from tasks.common.text import count, join
+from tasks.validation.checks.phrases import MAX_SENTENCES, quote
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import Frames
-from tasks.validation.phrases import MAX_SENTENCES, quote
 
 # Classes with fewer images give too little evidence.
 LEAST_IMAGES = 10

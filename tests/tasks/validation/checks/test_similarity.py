@@ -4,7 +4,7 @@ import pytest
 
 from tasks.common.params import Params
 from tasks.tables.manifest import Row
-from tasks.validation import similarity
+from tasks.validation.checks import similarity
 from tests.tasks.validation.manifests import find, image, images, paths, sentences
 
 AB = images("a", 12) + images("b", 12)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tasks.common.errors import GraftError, QuarantineKind
 from tasks.common.text import printable
-from tasks.dataset.names import IGNORED, has_image_suffix
+from tasks.dataset.listing.names import IGNORED, has_image_suffix
 
 SPECIAL_FILES = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 # DVC puts links into its cache in the place of files where `cache.type` is symlink.

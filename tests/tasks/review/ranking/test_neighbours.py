@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tasks.review import neighbours
-from tasks.review.neighbours import choose_pool, find_neighbours
-from tasks.review.vectors import WIDTH, training_vectors, unit_vectors
+from tasks.review.ranking import neighbours
+from tasks.review.ranking.neighbours import choose_pool, find_neighbours
+from tasks.review.ranking.vectors import WIDTH, training_vectors, unit_vectors
 from tests.tasks.review.clusters import make_dataset, search
 
 ANGLES = np.radians([0, 10, 30, 60, 90])

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tasks.common.errors import GraftError, QuarantineKind
-from tasks.dataset.folder import Entry, list_files
+from tasks.dataset.listing.folder import Entry, list_files
 from tests.tasks.conftest import nobody
 
 OUTSIDE = "a symbolic link to a file outside the dataset's folder; put a copy of the file in its place"

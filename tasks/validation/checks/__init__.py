@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from tasks.common.params import Validation
-from tasks.validation import class_names, classes, files, pictures, shortcuts, similarity
+from tasks.validation.checks import class_names, classes, files, pictures, shortcuts, similarity
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import Frames
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.common.errors import GraftError, QuarantineKind
-from tasks.dataset.folder import Entry, list_files
-from tests.tasks.dataset.test_folder import fill
+from tasks.dataset.listing.folder import Entry, list_files
+from tests.tasks.dataset.listing.test_folder import fill
 
 NO_CLASS = (QuarantineKind.NO_CLASS, "lies in no class folder")
 EMPTY = (QuarantineKind.EMPTY_FOLDER, "the folder holds no files")

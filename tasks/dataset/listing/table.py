@@ -11,10 +11,10 @@ from tasks.common.endings import TABLES
 from tasks.common.errors import GraftError, QuarantineKind, did_you_mean
 from tasks.common.params import Columns
 from tasks.common.text import printable, readable
-from tasks.dataset.folder import Entry
-from tasks.dataset.names import SPLIT_NAMES, split_of
-from tasks.dataset.table_file import Line, read_lines
-from tasks.dataset.tree import Item, describe_special_file, may_read, walk
+from tasks.dataset.listing.folder import Entry
+from tasks.dataset.listing.names import SPLIT_NAMES, split_of
+from tasks.dataset.listing.table_file import Line, read_lines
+from tasks.dataset.listing.tree import Item, describe_special_file, may_read, walk
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")

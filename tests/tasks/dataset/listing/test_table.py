@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tasks.common.errors import GraftError, QuarantineKind
 from tasks.common.params import Columns
-from tasks.dataset.folder import Entry
-from tasks.dataset.table import list_table
+from tasks.dataset.listing.folder import Entry
+from tasks.dataset.listing.table import list_table
 from tests.tasks.conftest import nobody
 
 COLUMNS = Columns(path="path", label="label", split="split", group="group")
@@ -248,9 +248,15 @@ def test_no_path_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactor
             "cell. Did you mean 'test'?",
             id="an unknown split",
         ),
-        pytest.param(LISTED + '"a,b\n', "is not a table: unexpected end of data. Save it", id="an open quotation mark"),
         pytest.param(
-            LISTED + "a" * 200_000 + ",b\n", "is not a table: field larger than field limit (131072).", id="a long cell"
+            LISTED + '"a,b\n',
+            "is not a table: unexpected end of data in the row that begins in line 4. Save it",
+            id="an open quotation mark",
+        ),
+        pytest.param(
+            LISTED + "a" * 200_000 + ",b\n",
+            "is not a table: field larger than field limit (131072) in the row that begins in line 4.",
+            id="a long cell",
         ),
         pytest.param(
             b"\x89PNG\r\n\x1a\n", "is not a table: 'utf-8' codec can't decode byte 0x89 in position 0", id="an image"

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from tasks.common.errors import QuarantineKind
+from tasks.common.errors import QuarantineKind, did_you_mean
 from tasks.common.params import Validation
-from tasks.common.text import count, join
+from tasks.common.text import count, join, printable
+from tasks.validation.checks.phrases import MAX_SENTENCES, join_labels, list_reasons, quote, tally_suffixes
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import NOT_A_CLASS, SPLITS, Frames
-from tasks.validation.phrases import MAX_SENTENCES, join_labels, list_reasons, quote, tally_suffixes
 
 # A difference of shares is reported if chance makes a larger one in less than three of a thousand classes.
 DEVIATIONS = 3
@@ -51,7 +51,11 @@ def check_expected_classes(frames: Frames, params: Validation, severity: Severit
     if not parts:
         return []
     advice = "Correct the folders, or validation.expected_classes."
-    return [Finding("expected_classes", severity, f"classes: {' and '.join(parts)}", advice)]
+    for label in missing:
+        if hint := did_you_mean(label, map(printable, unexpected)):
+            advice += f" {quote(label)}:{hint}"
+            break
+    return [Finding("expected_classes", severity, f"classes: {'; '.join(parts)}", advice)]
 
 
 def check_images_per_class(frames: Frames, params: Validation, severity: Severity) -> list[Finding]:

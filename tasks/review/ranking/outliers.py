@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tasks.review.neighbours import Indices
-from tasks.review.vectors import Vectors
+from tasks.review.ranking.neighbours import Indices
+from tasks.review.ranking.vectors import Vectors
 
 # The limit that Iglewicz and Hoaglin recommend, How to Detect and Handle Outliers, ASQC 1993.
 THRESHOLD = 3.5

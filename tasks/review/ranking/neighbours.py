@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.review.vectors import Vectors
+from tasks.review.ranking.vectors import Vectors
 
 BLOCK_BYTES = 64 << 20
 # Above this number the neighbours of an image are looked for in a sample, because the cost grows with the square.

@@ -11,10 +11,10 @@ import pandas as pd
 
 from tasks.common.params import Validation
 from tasks.common.text import count
-from tasks.validation.files import list_offenders
+from tasks.validation.checks.files import list_offenders
+from tasks.validation.checks.phrases import examples
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import Frames, is_blank
-from tasks.validation.phrases import examples
 
 # If more than this share of the pictures is odd, that is how the dataset is.
 MOST = 0.5

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from tasks.common.params import Validation
 from tasks.common.text import printable
-from tasks.validation.classes import list_findings
+from tasks.validation.checks.classes import list_findings
 from tasks.validation.finding import Finding, Severity
 from tasks.validation.frames import Frames
 

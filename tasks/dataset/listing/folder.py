@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from tasks.common.errors import GraftError, QuarantineKind
 from tasks.common.text import printable, readable
-from tasks.dataset.layout import Layout, expect, find_layout
-from tasks.dataset.names import split_of
-from tasks.dataset.suggestions import show, suggest_parent
-from tasks.dataset.tree import Item, Pictures, Tree, walk
+from tasks.dataset.listing.layout import Layout, expect, find_layout
+from tasks.dataset.listing.names import split_of
+from tasks.dataset.listing.suggestions import show, suggest_parent
+from tasks.dataset.listing.tree import Item, Pictures, Tree, walk
 
 
 class Entry(NamedTuple):
