@@ -29,9 +29,9 @@ import onnx
 from benchmarks import photos, results
 from tasks.common import params
 from tasks.common.threads import available_cores
-from tasks.features.extractor import make_extractor
-from tasks.features.recipe import make_recipe, read_augmentation
-from tasks.features.request import read_request
+from tasks.extraction.extractor import make_extractor
+from tasks.extraction.recipe import make_recipe, read_augmentation
+from tasks.extraction.request import read_request
 from tasks.onnx import graphs
 from tasks.store import Store
 

@@ -58,7 +58,7 @@ def prepare_backbone(params: Backbone, taps: Sequence[cuts.Choice] | None, out: 
     with atomic_folder(out) as folder:
         graphs.set_metadata(graph, graphs.metadata(graph) | {"backbone": json.dumps(facts)})
         graphs.save(graph, folder / "backbone.onnx")
-        saving.save(base, folder, "base")
+        saving.save(base, folder / "keras", "base")
         _, layers, base_cuts = cuts.list_layers(base, network.name)
         text = json.dumps(facts | {"layers": layers, "cuts": base_cuts}, indent=1)
         (folder / "backbone.json").write_text(text + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """The models that params.yaml is read into: one for each section, frozen, with bounds on every value."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,34 @@ def _cut(value: object) -> str | float:
 
 
 Cut = Annotated[str | float, PlainValidator(_cut)]
+
+
+def _taps(value: object) -> list[str | float] | str | None:
+    """Return valid taps as they are; pydantic itself would report one error for each type of the union."""
+    if value is None or value == "auto":
+        return value if value is None else "auto"
+    if isinstance(value, list) and value:
+        return [_cut(cut) for cut in value]
+    message = "auto, null, or a list of cuts: layers, blocks, or fractions of depth above 0 and at most 1"
+    raise ValueError(message)
+
+
+Taps = Annotated[list[str | float] | str | None, PlainValidator(_taps)]
+
+
+def _class_weight(value: object) -> str | dict[str, float]:
+    """Return valid class weights as they are."""
+    if isinstance(value, str) and value in {"auto", "none", "balanced"}:
+        return value
+    if isinstance(value, dict) and value:
+        weights = {str(name): weight for name, weight in value.items()}
+        if all(type(weight) in {int, float} and 0 < weight < math.inf for weight in weights.values()):
+            return {name: float(weight) for name, weight in weights.items()}
+    message = "auto, none, balanced, or a weight above 0 for each class, such as {cat: 1, dog: 2.5}"
+    raise ValueError(message)
+
+
+ClassWeight = Annotated[str | dict[str, float], PlainValidator(_class_weight)]
 
 
 def _near_duplicates(value: object) -> int | None:
@@ -119,10 +148,26 @@ class Validation(Section):
     checks: Checks
 
 
+Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class EncoderPreprocessing(Section):
+    """The preprocessing that an ONNX encoder expects; null: as the file preprocessor_config.json beside it says."""
+
+    input: str | None = Field(min_length=1, description="name of the graph's input; null: its only input")
+    output: str | None = Field(min_length=1, description="name of the graph's output; null: its first output")
+    layout: Literal["NCHW", "NHWC"] | None = Field(
+        description="order of the input's dimensions; null: as its shape says"
+    )
+    mean: Three | None = Field(description="of red, green and blue in 0..1, subtracted")
+    std: Three | None = Field(description="of red, green and blue in 0..1, by which the difference is divided")
+    scale: float | None = Field(gt=0, description="factor of the pixels 0..255 before the mean; null: 1/255")
+
+
 class Backbone(Section):
     """The pretrained network and its weights."""
 
-    name: str = Field(min_length=1, description="a name in the registry, or backbones.MODULE:FUNCTION")
+    name: str = Field(min_length=1, description="a name in the registry, backbones.MODULE:FUNCTION, or an .onnx file")
     weights: str = Field(min_length=1, description="starter, imagenet, none, an https URL, or the path of an .h5 file")
     sha256: str | None = Field(
         pattern="^[0-9a-f]{64}$", description="of the weights file; required for a URL or a path"
@@ -131,7 +176,18 @@ class Backbone(Section):
     input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the size that the weights are for")
     alpha: float | None = Field(gt=0, le=2, description="width multiplier; null: that of the weights")
     cut: Cut | None = Field(description="last layer in use: a layer, a block or a fraction of depth; null: all")
-    pooling: Literal["avg", "max", "none"] = Field(description="how feature maps become a vector; none: flattened")
+    pooling: Literal["avg", "max", "none", "cls"] = Field(
+        description="how feature maps or tokens become a vector; none: flattened, cls: the first token"
+    )
+    fit: Literal["stretch", "crop", "pad"] = Field(description="how images that are not square become square")
+    crop_share: float = Field(
+        gt=0, le=1, description="share of the sides of the square that is used; below 1: the centre"
+    )
+    pad_colour: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)] = Field(
+        description="red, green and blue of the border"
+    )
+    interpolation: Literal["bilinear", "bicubic"] = Field(description="filter of the resize; both are antialiased")
+    preprocessing: EncoderPreprocessing | None = Field(description="what an ONNX encoder expects")
     seed: int = Field(ge=0, description="seed of random weights (weights: none)")
     tolerance: Positive = Field(description="largest relative difference allowed between Keras and ONNX")
 
@@ -139,9 +195,7 @@ class Backbone(Section):
 class Features(Section):
     """The computation of features by the frozen base."""
 
-    taps: Annotated[list[Cut], Field(min_length=1)] | None = Field(
-        description="cuts whose features are concatenated; null: only the last layer"
-    )
+    taps: Taps = Field(description="cuts whose features are joined; auto: several depths; null: the last layer")
     views: int = Field(ge=1, le=1000, description="views of each training image, including the plain image")
     runtime: Literal["onnxruntime", "openvino"] = Field(description="runs the base over training images")
     precision: Literal["float32", "bf16", "int8"] = Field(description="for training images; others use float32")
@@ -181,8 +235,14 @@ class Training(Section):
 
 
 class Head(Training):
-    """Training of the dense classifier on the features."""
+    """The choice and the training of the classifier on the features."""
 
+    search: Literal["grid", "off"] = Field(description="grid: candidates are compared; off: the keys below say all")
+    criterion: Literal["accuracy", "macro_f1", "log_loss"] = Field(description="by which the best candidate is chosen")
+    folds: int = Field(
+        ge=2, le=20, description="parts of the training and validation images, each predicted by the others"
+    )
+    class_weight: ClassWeight = Field(description="auto: none, and balanced if the search finds it better")
     hidden: list[Width] = Field(description="widths of the dense layers before the output")
     dropout: Fraction = Field(description="share of values dropped before each dense layer")
 
@@ -192,6 +252,10 @@ class Finetuning(Training):
 
     enabled: bool = Field(description="false: the head is exported unchanged")
     cut: Cut = Field(description="layers after this one are trained: a layer, a block or a fraction of depth")
+    live: bool = Field(description="true: every image is computed from its pixels in every epoch, in a new view")
+    warmup: Fraction = Field(description="share of the steps in which the learning rate rises from 0")
+    layer_decay: float = Field(gt=0, le=1, description="factor of the learning rate from one layer to the one below it")
+    refit: bool = Field(description="true: train once more, on training and validation images")
 
 
 class Export(Section):

@@ -12,12 +12,10 @@ from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file, require
 from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
-from tasks.features.cluster.computation import compute_on_cluster
-from tasks.features.cluster.connection import cluster_address
-from tasks.features.extractor import compute, make_extractor
-from tasks.features.recipe import make_recipe, read_augmentation
-from tasks.features.request import Positions, Request, read_request
-from tasks.features.stored_vectors import Part, StoredVectors
+from tasks.extraction.recipe import make_recipe, read_augmentation
+from tasks.extraction.request import Positions, Request, read_request
+from tasks.extraction.stored_vectors import Part
+from tasks.extraction.vectors import extract
 from tasks.images.sources import image_folder
 from tasks.store import Vectors, open_store
 from tasks.tables import features
@@ -25,8 +23,6 @@ from tasks.tables import features
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 64 << 20
 NAME = "features"
-
-Compute = Callable[[Part, Positions], dict[str, str]]
 
 
 def extract_features(
@@ -44,41 +40,15 @@ def extract_features(
     images = image_folder(images)
     request, store = read_request(accepted, params.views), open_store(params.store)
     parts = _divide(request, require(backbone, "backbone"), params, augmentation)
-    width = parts[0].recipe.width
-    _check_disk(len(request), width, out)
-    stored = StoredVectors(request, parts, store)
-
-    def compute_here(part: Part, positions: Positions) -> dict[str, str]:
-        extractor = make_extractor(images, part.recipe, store, params.batch_size, params.threads)
-        return compute(request.workload(positions), extractor, NAME)
-
-    def compute_missing(part: Part, positions: Positions) -> dict[str, str]:
-        address = cluster_address(params.cluster)
-        if address is None:
-            return compute_here(part, positions)
-        workload = request.workload(positions)
-        refused = compute_on_cluster(
-            address, workload, part.recipe, images, store, params.batch_size, params.threads, NAME
-        )
-        if not refused:
-            return {}
-        # A worker's copy of the images may be behind: only this machine decides whether they can be used.
-        say(f"{NAME}: {len(refused):,} images that workers could not use are tried here")
-        in_refused = [path in refused for path in workload.paths]
-        return compute_here(part, positions[np.array(in_refused, np.bool_)])
-
-    refused: dict[str, str] = {}
-    for number, part in enumerate(parts):
-        missing = stored.missing(number)
-        say(f"{NAME}: {len(part.positions):,} vectors wanted, {len(part.positions) - len(missing):,} in the store")
-        if len(missing):
-            refused |= compute_missing(part, missing)
-    stored.refresh()
-    used = np.array([request.paths[row] not in refused for row in request.image_rows.tolist()], np.bool_)
-    features.write(out, width, _blocks(request, np.flatnonzero(used), width, _reader(stored, parts, compute_here)))
-    _write_set_aside(out.with_name("set_aside.csv"), refused)
-    aside = f", {len(refused):,} images set aside" if refused else ""
-    say(f"{NAME}: {used.sum():,} vectors of {width:,} numbers{aside}")
+    recipe = parts[0].recipe
+    _check_disk(len(request), recipe.width, out)
+    extraction = extract(images, request, parts, store, params, NAME)
+    positions = np.flatnonzero(extraction.used)
+    taps = [features.Tap(tap.layer, tap.width, tap.depth) for tap in recipe.taps]
+    features.write(out, taps, _blocks(request, positions, recipe.width, extraction.read))
+    _write_set_aside(out.with_name("set_aside.csv"), extraction.refused)
+    aside = f", {len(extraction.refused):,} images set aside" if extraction.refused else ""
+    say(f"{NAME}: {len(positions):,} vectors of {recipe.width:,} numbers{aside}")
 
 
 def _divide(request: Request, backbone: Path, params: Features, augmentation: Augmentation) -> list[Part]:
@@ -97,31 +67,6 @@ def _divide(request: Request, backbone: Path, params: Features, augmentation: Au
         return [Part(np.arange(len(request)), served)]
     for_training = make_recipe(model, views, params.runtime, params.precision)
     return [Part(np.flatnonzero(request.scaled), for_training), Part(np.flatnonzero(~request.scaled), served)]
-
-
-def _reader(stored: StoredVectors, parts: list[Part], compute_here: Compute) -> Callable[[Positions], Vectors]:
-    """Return a function from positions to vectors; it computes again what turns out to be lost from the store."""
-
-    def read(positions: Positions) -> Vectors:
-        vectors, lost = stored.read(positions)
-        if not lost.any():
-            return vectors
-        say(f"{NAME}: {lost.sum():,} vectors were lost from the store and are computed again")
-        numbers = stored.part_of(positions)
-        for number, part in enumerate(parts):
-            lost_positions = positions[lost & (numbers == number)]
-            # A repair is small, so it does not go to a cluster.
-            if len(lost_positions) and (changed := compute_here(part, lost_positions)):
-                message = f"{len(changed):,} images changed while the stage ran. Run it again."
-                raise GraftError(message)
-        stored.refresh()
-        vectors, lost = stored.read(positions)
-        if lost.any():
-            message = "the feature store loses vectors while they are read. Set features.store to another location."
-            raise GraftError(message)
-        return vectors
-
-    return read
 
 
 def _blocks(

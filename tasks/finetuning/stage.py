@@ -48,7 +48,7 @@ def finetune(
     layers = cuts.LayerList(facts["name"], facts["layers"], facts["cuts"])
     cut = resolve_cut(params.cut, layers, facts["taps"])
     training.make_repeatable(params.seed, params.threads)
-    base = saving.load(backbone, "base")
+    base = saving.load(backbone / "keras", "base")
     classifier = saving.load(require(head, "head"), "head")
     lower, upper = split_base(base, cut)
     model = join_head(upper, classifier, facts["pooling"], boundary_is_tap=cut in cuts.tap_names(base))

@@ -1,13 +1,17 @@
 """Command of the `head` stage."""
 
 from tasks.common import params
-from tasks.common.command import parse_paths, quiet_imports, run_command
+from tasks.common.command import ACCEPTED, parse_paths, quiet_imports, run_command
 
 
 def main() -> None:
     """Train the head on --features and write it into --out."""
     arguments = parse_paths(
-        "head", "Train the dense classifier on the features.", features="features (.parquet)", out="folder to write"
+        "head",
+        "Choose and train the dense classifier on the features.",
+        features="features (.parquet)",
+        accepted=ACCEPTED,
+        out="folder to write",
     )
     section = params.load(arguments.params).head
 
@@ -15,7 +19,7 @@ def main() -> None:
     with quiet_imports():
         from tasks.head.stage import train_head
 
-    train_head(arguments.features, arguments.out, section)
+    train_head(arguments.features, arguments.accepted, arguments.out, section)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tasks.onnx import graphs
 from tasks.tables import features, reference
 
 
-def train_head(features_file: Path, out: Path, params: Head) -> None:
+def train_head(features_file: Path, accepted_images: Path, out: Path, params: Head) -> None:
     """Train on all views of the training split, stop by the validation split, write the head into the folder `out`."""
     training.make_repeatable(params.seed, params.threads)
     table = features.read(features_file)

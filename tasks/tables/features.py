@@ -1,5 +1,6 @@
 """`features.parquet`: a row a vector, in the order of the manifest and of the views of an image."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,6 +15,18 @@ from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file, require
 
 TEXTS = ("path", "label", "split")
+TAPS = b"taps"
+
+
+class Tap(NamedTuple):
+    """A cut that vectors come from: its layer, the number of its features, its depth in the base, in (0, 1].
+
+    The vectors of all taps lie side by side in a row of the table, in order of depth.
+    """
+
+    layer: str
+    width: int
+    depth: float
 
 
 class Block(NamedTuple):
@@ -27,23 +40,25 @@ class Block(NamedTuple):
 
 
 class Features(NamedTuple):
-    """The whole table: texts, str [n] each, view numbers, uint16 [n], and vectors, float32 [n, width]."""
+    """The whole table: texts, str [n] each, view numbers, uint16 [n], vectors, float32 [n, width], and their taps."""
 
     paths: npt.NDArray[np.str_]
     labels: npt.NDArray[np.str_]
     splits: npt.NDArray[np.str_]
     views: npt.NDArray[np.uint16]
     vectors: npt.NDArray[np.float32]
+    taps: tuple[Tap, ...]
 
 
-def write(path: Path, width: int, blocks: Iterable[Block]) -> None:
-    """Write the blocks one after the other; the bytes depend on the blocks and on pyarrow's version alone."""
+def write(path: Path, taps: Sequence[Tap], blocks: Iterable[Block]) -> None:
+    """Write the blocks one after the other; the bytes depend on taps, blocks and pyarrow's version alone."""
+    width = sum(tap.width for tap in taps)
     columns: list[tuple[str, pa.DataType]] = [
         *((name, pa.string()) for name in TEXTS),
         ("view", pa.uint16()),
         ("features", pa.list_(pa.float32(), width)),
     ]
-    schema = pa.schema(columns)
+    schema = pa.schema(columns, metadata={TAPS: json.dumps([tap._asdict() for tap in taps])})
     # Vectors rarely repeat, so dictionary encoding and min/max statistics only cost time.
     repeating = ["label", "split", "view"]
     options: dict[str, Any] = {"use_dictionary": repeating, "write_statistics": ["path", *repeating]}
@@ -78,7 +93,8 @@ def read(path: Path) -> Features:
         start += len(batch)
     text_columns = file.read(columns=[*TEXTS, "view"])
     paths, labels, splits = (np.array(text_columns[name].to_pylist(), np.str_) for name in TEXTS)
-    return Features(paths, labels, splits, text_columns["view"].to_numpy(), vectors)
+    taps = tuple(Tap(**row) for row in json.loads((file.schema_arrow.metadata or {})[TAPS]))
+    return Features(paths, labels, splits, text_columns["view"].to_numpy(), vectors, taps)
 
 
 def read_plain(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:

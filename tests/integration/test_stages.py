@@ -27,7 +27,7 @@ COMMON = {
         "--images photos --accepted validation/accepted.parquet --backbone backbone/backbone.onnx "
         "--out features/features.parquet"
     ),
-    "head": "--features features/features.parquet --out head",
+    "head": "--features features/features.parquet --accepted validation/accepted.parquet --out head",
 }
 REMAINING = {
     "finetuning": (

@@ -26,8 +26,8 @@ LARGE = 1024
 def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
     """Return the graph from `image`, uint8 [N, H, W, 3] of any size, over `resized` to `features`, float32 [N, D].
 
-    Each output of the base is a tap. Its vector is a tensor of the graph; the metadata `taps` names tensor, layer and
-    width of each, and `features` concatenates them. BatchNorm runs in inference mode.
+    Each output of the base is a tap. Its vector is a tensor of the graph; the metadata `taps` names layer, tensor,
+    width and depth of each, and `features` concatenates them. BatchNorm runs in inference mode.
 
     `size` is the side of `resized` in pixels. `mode` is the preprocessing of keras.applications (`caffe`, `tf`,
     `torch`, or `none` where the base has its own), converted from Keras's own function. For `pooling` see `pool`.
@@ -44,8 +44,9 @@ def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.
     preprocessing.fuse_preprocessing(converted)
     model = graphs.join(graphs.resize_graph(size), canonical(converted, "base", "resized", results))
     widths = [graphs.output_width(model, index) for index in range(len(results))]
+    layer_list = cuts.list_layers(base, base.name)
     rows = [
-        {"layer": layer, "tensor": tensor, "width": width}
+        {"layer": layer, "tensor": tensor, "width": width, "depth": round(layer_list.depth(layer), 3)}
         for layer, tensor, width in zip(layers, results, widths, strict=True)
     ]
     if len(results) > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.backbone.stage import prepare_backbone
-from tasks.features import extractor
+from tasks.extraction import extractor
 from tests.integration.cluster.machines import SETTINGS, Gate, Machines, Run
 from tests.tasks.conftest import write_accepted, write_photos
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.features.cluster import checks
+from tasks.extraction.cluster import checks
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run, error
 from tests.tasks.conftest import ROOT
 

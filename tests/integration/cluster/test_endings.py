@@ -15,7 +15,7 @@ import distributed
 import psutil
 import pytest
 
-from tasks.features.cluster import connection
+from tasks.extraction.cluster import connection
 from tests.integration.cluster.machines import Gate, Machines, Run, error
 from tests.tasks.conftest import ROOT
 

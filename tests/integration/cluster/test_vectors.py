@@ -15,9 +15,9 @@ from PIL import Image
 from pyarrow import fs
 
 from tasks.common.errors import GraftError
-from tasks.features.cluster import computation, worker
-from tasks.features.cluster.connection import cluster_address
-from tasks.features.extractor import Extractor, make_extractor
+from tasks.extraction.cluster import computation, worker
+from tasks.extraction.cluster.connection import cluster_address
+from tasks.extraction.extractor import Extractor, make_extractor
 from tasks.store import Store
 from tests.integration.cluster.machines import HERE, Gate, Machines, Run
 from tests.tasks.conftest import noise, write_accepted

@@ -87,11 +87,12 @@ def test_the_files_state_their_facts_and_have_the_same_bytes_in_every_run(tmp_pa
     assert [opset.version for opset in model.opset_import] == [18]
     assert json.loads(graphs.metadata(model)["backbone"]) == facts
     assert json.loads(graphs.metadata(model)["taps"]) == [
-        {"layer": "conv_pw_6_relu", "tensor": "features/conv_pw_6_relu", "width": 128},
-        {"layer": "conv_pw_13", "tensor": "features/conv_pw_13", "width": 256},
+        {"layer": "conv_pw_6_relu", "tensor": "features/conv_pw_6_relu", "width": 128, "depth": 0.506},
+        {"layer": "conv_pw_13", "tensor": "features/conv_pw_13", "width": 256, "depth": 1.0},
     ]
-    for path in sorted((tmp_path / "first").iterdir()):
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+    for path in sorted((tmp_path / "first").rglob("*.*")):
+        second = tmp_path / "second" / path.relative_to(tmp_path / "first")
+        assert path.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "none"])
@@ -112,7 +113,7 @@ def test_a_cut_keeps_only_the_layers_up_to_it(tmp_path: Path, small: Backbone) -
     params = small.model_copy(update={"cut": "conv_pw_3"})
     prepare_backbone(params, None, tmp_path / "cut")
     assert read_facts(tmp_path / "cut")["taps"] == ["conv_pw_3"]
-    assert saving.load(tmp_path / "cut", "base").layers[-1].name == "conv_pw_3"
+    assert saving.load(tmp_path / "cut" / "keras", "base").layers[-1].name == "conv_pw_3"
     sizes = [onnx.load(tmp_path / name / "backbone.onnx").ByteSize() for name in ("cut", "whole")]
     assert sizes[0] < sizes[1] / 20
     images = noise(1, 32, 32)[None]
@@ -133,7 +134,7 @@ def test_with_its_top_the_dense_layers_can_be_tapped(tmp_path: Path, settings: P
 
 def test_the_saved_keras_base_has_all_its_taps(tmp_path: Path, small: Backbone) -> None:
     prepare_backbone(small, ["conv_pw_1", 1.0], tmp_path / "out")
-    base = saving.load(tmp_path / "out", "base")
+    base = saving.load(tmp_path / "out" / "keras", "base")
     assert cuts.tap_names(base) == ["conv_pw_1", "conv_pw_13_relu"]
 
 

@@ -29,7 +29,7 @@ def test_the_committed_params_are_valid() -> None:
             "backbone",
             "pooling",
             "mean",
-            "'backbone.pooling' is 'mean'; expected 'avg', 'max' or 'none'.",
+            "'backbone.pooling' is 'mean'; expected 'avg', 'max', 'none' or 'cls'.",
             id="none of the choices",
         ),
         *(
@@ -41,7 +41,7 @@ def test_the_committed_params_are_valid() -> None:
             "features",
             "taps",
             [],
-            "'features.taps' is []; expected List should have at least 1 item after validation, not 0.",
+            "'features.taps' is []; expected auto, null, or a list of cuts: layers, blocks, or fractions of depth above 0 and at most 1.",
             id="empty list",
         ),
         pytest.param(

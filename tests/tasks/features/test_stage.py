@@ -21,7 +21,7 @@ from PIL import Image
 from tasks.backbone.stage import prepare_backbone
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
-from tasks.features import runtimes
+from tasks.extraction import runtimes
 from tasks.features.stage import extract_features
 from tasks.images.decoding import decode, read
 from tasks.onnx.sessions import Session
@@ -35,7 +35,8 @@ RUN = """
 import sys
 from pathlib import Path
 from tasks.common import params
-from tasks.features import extractor, stage
+from tasks.extraction import extractor
+from tasks.features import stage
 extractor.SEGMENT_ROWS = 4
 settings = params.load(Path("params.yaml"))
 section = settings.features.model_copy(update={"batch_size": 2, "store": "store"})

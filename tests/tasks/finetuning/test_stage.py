@@ -79,7 +79,7 @@ def weights(layer: keras.layers.Layer) -> list[bytes]:
 
 @pytest.mark.parametrize("cut", ["conv1", "conv_dw_4_bn", "conv_pw_6_relu", CUT, "conv_pw_13_bn"])
 def test_the_two_parts_together_are_the_base(backbone: Path, cut: str) -> None:
-    base = saving.load(backbone, "base")
+    base = saving.load(backbone / "keras", "base")
     lower, upper = split_base(base, cut)
     images = preprocess(np.stack([noise(seed, 64, 64) for seed in range(3)]), "tf")
     expected = np.asarray(base(images, training=False))
@@ -89,7 +89,7 @@ def test_the_two_parts_together_are_the_base(backbone: Path, cut: str) -> None:
 
 
 def test_the_parts_share_the_weights_of_the_base(backbone: Path) -> None:
-    base = saving.load(backbone, "base")
+    base = saving.load(backbone / "keras", "base")
     _, upper = split_base(base, CUT)
     layer = upper.get_layer("conv_pw_13")
     layer.set_weights([weight + 1 for weight in layer.get_weights()])
@@ -97,7 +97,7 @@ def test_the_parts_share_the_weights_of_the_base(backbone: Path) -> None:
 
 
 def test_only_convolutions_above_the_cut_and_the_head_are_trained(backbone: Path) -> None:
-    base = saving.load(backbone, "base")
+    base = saving.load(backbone / "keras", "base")
     _, upper = split_base(base, CUT)
     head = build_head(FEATURES, 2, [8], 0.1)
     model = join_head(upper, head, "avg")
@@ -107,7 +107,7 @@ def test_only_convolutions_above_the_cut_and_the_head_are_trained(backbone: Path
 
 
 def test_batch_statistics_and_everything_up_to_the_cut_stay_as_they_were(backbone: Path, tuned: Path) -> None:
-    before, after = saving.load(backbone, "base"), saving.load(tuned / "first", "base")
+    before, after = saving.load(backbone / "keras", "base"), saving.load(tuned / "first", "base")
     above = False
     trained = []
     for layer, tuned_layer in zip(before.layers, after.layers, strict=True):

@@ -19,7 +19,7 @@ from tasks.common import params
 from tasks.head.stage import train_head
 section = params.load(Path("params.yaml")).head.model_copy(update={"epochs": 2})
 for name in ("first", "second"):
-    train_head(Path("features.parquet"), Path(name), section)
+    train_head(Path("features.parquet"), Path("accepted.parquet"), Path(name), section)
 """
 
 
@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.zeros(45, np.uint16),
         vectors,
     )
-    features.write(folder / "features.parquet", 6, [block])
+    features.write(folder / "features.parquet", [features.Tap("top", 6, 1.0)], [block])
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, env=environment, check=True, timeout=300)

@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for row, unit in zip(rows[:-1], dataset.units, strict=False)
         for both in [np.stack([unit, -unit])]
     )
-    features.write(folder / "features.parquet", dataset.units.shape[1], blocks)
+    features.write(folder / "features.parquet", [features.Tap("top", dataset.units.shape[1], 1.0)], blocks)
     corrections.write(folder / "corrections.csv", [])
     return folder
 

@@ -13,6 +13,7 @@ from tasks.tables import features
 from tasks.tables.features import Block
 
 WIDTH = 3
+TAPS = [features.Tap("top", WIDTH, 1.0)]
 ROWS = 100
 VECTORS = np.random.default_rng(0).standard_normal((ROWS, WIDTH), np.float32)
 
@@ -31,7 +32,7 @@ def make_block(first: int, last: int) -> Block:
 
 def write(path: Path, ends: Sequence[int] = (ROWS,)) -> Path:
     """Write the table in blocks that end at these rows."""
-    features.write(path, WIDTH, [make_block(*bounds) for bounds in zip((0, *ends), ends, strict=False)])
+    features.write(path, TAPS, [make_block(*bounds) for bounds in zip((0, *ends), ends, strict=False)])
     return path
 
 
@@ -57,15 +58,16 @@ def test_a_table_larger_than_a_batch_of_the_reader_is_read_whole(tmp_path: Path)
     rows = 2**16 + 1
     vectors = np.arange(rows, dtype=np.float32)[:, None]
     block = Block(["a"] * rows, ["b"] * rows, ["train"] * rows, np.zeros(rows, np.uint16), vectors)
-    features.write(tmp_path / "features.parquet", 1, [block])
+    features.write(tmp_path / "features.parquet", [features.Tap("top", 1, 1.0)], [block])
     np.testing.assert_array_equal(features.read(tmp_path / "features.parquet").vectors, vectors, strict=True)
 
 
 def test_no_blocks_are_a_table_without_rows(tmp_path: Path) -> None:
-    features.write(tmp_path / "features.parquet", WIDTH, [])
+    features.write(tmp_path / "features.parquet", TAPS, [])
     table = features.read(tmp_path / "features.parquet")
-    assert [len(column) for column in table] == [0] * len(table)
+    assert [len(column) for column in table[:-1]] == [0] * len(table[:-1])
     assert table.vectors.shape == (0, WIDTH)
+    assert table.taps == tuple(TAPS)
 
 
 def test_the_same_blocks_are_the_same_bytes(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_failure_between_blocks_leaves_the_earlier_table_and_no_other_file(tmp
     path = write(tmp_path / "features.parquet")
     before = path.read_bytes()
     with pytest.raises(GraftError, match="^the store is gone$"):
-        features.write(path, WIDTH, fail_after_a_block())
+        features.write(path, TAPS, fail_after_a_block())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

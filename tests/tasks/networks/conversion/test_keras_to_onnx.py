@@ -26,8 +26,8 @@ def test_the_metadata_name_tensor_layer_and_width_of_each_tap(two_taps: keras.Mo
     assert [output.name for output in graph.graph.output] == ["features"]
     assert {key: json.loads(text) for key, text in graphs.metadata(graph).items()} == {
         "taps": [
-            {"layer": "low", "tensor": "features/low", "width": 4},
-            {"layer": "high", "tensor": "features/high", "width": 6},
+            {"layer": "low", "tensor": "features/low", "width": 4, "depth": 0.5},
+            {"layer": "high", "tensor": "features/high", "width": 6, "depth": 1.0},
         ]
     }
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 
-from tasks.features.runtimes import Runtime, load_forward
+from tasks.extraction.runtimes import Runtime, load_forward
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Array, Session
 from tests.tasks.conftest import noise

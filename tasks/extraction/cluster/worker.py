@@ -4,10 +4,10 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tasks.features.cluster.checks import Requirements, check, errors_name_host
-from tasks.features.extractor import Extractor, make_extractor
-from tasks.features.recipe import Recipe
-from tasks.features.request import Workload
+from tasks.extraction.cluster.checks import Requirements, check, errors_name_host
+from tasks.extraction.extractor import Extractor, make_extractor
+from tasks.extraction.recipe import Recipe
+from tasks.extraction.request import Workload
 
 _loading = threading.Lock()
 

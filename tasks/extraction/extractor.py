@@ -9,9 +9,9 @@ import onnx
 
 from tasks.common.progress import say, track
 from tasks.common.threads import available_cores
-from tasks.features.recipe import Recipe
-from tasks.features.request import Workload
-from tasks.features.runtimes import load_forward
+from tasks.extraction.recipe import Recipe
+from tasks.extraction.request import Workload
+from tasks.extraction.runtimes import load_forward
 from tasks.images.augmentation import make_view
 from tasks.images.decoding import Pixels
 from tasks.images.inference import Array, Batch, Inference, Item

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.features.recipe import Recipe
-from tasks.features.request import Positions, Request
+from tasks.extraction.recipe import Recipe
+from tasks.extraction.request import Positions, Request
 from tasks.store import Index, Store, Vectors
 
 CACHE_BYTES = 128 << 20

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import features
 
 from tasks.common.errors import GraftError
-from tasks.features.runtimes import Runtime
+from tasks.extraction.runtimes import Runtime
 from tasks.store import Store
 
 TASKS = Path(__file__).parents[2]
-PACKAGES = ("common", "features", "images", "onnx", "store", "tables")
+PACKAGES = ("common", "extraction", "images", "onnx", "store", "tables")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import onnx
 
 from tasks.common import params
-from tasks.features.runtimes import Precision, Runtime, versioned_name
+from tasks.extraction.runtimes import Precision, Runtime, versioned_name
 from tasks.images import augmentation
 from tasks.images.augmentation import AugmentationSpec
 from tasks.images.preprocessing import Mask, Preprocessing, Variant, by_variant
@@ -19,11 +19,12 @@ from tasks.store import Collection, Description, Keys
 
 
 class Tap(NamedTuple):
-    """An output of the base: the layer that it comes from, its tensor in the graph, the length of its vectors."""
+    """An output of the base: its layer, its tensor in the graph, the length of its vectors, its depth, in (0, 1]."""
 
     layer: str
     tensor: str
     width: int
+    depth: float
 
 
 class Augmentation(NamedTuple):

@@ -11,12 +11,12 @@ from typing import Any
 
 from tasks.common.errors import GraftError
 from tasks.common.progress import say, track
-from tasks.features.cluster import checks, connection
-from tasks.features.cluster.checks import Requirements
-from tasks.features.cluster.worker import Job, Shard, ShardResult, compute_shard
-from tasks.features.extractor import segment_rows
-from tasks.features.recipe import Recipe
-from tasks.features.request import Workload
+from tasks.extraction.cluster import checks, connection
+from tasks.extraction.cluster.checks import Requirements
+from tasks.extraction.cluster.worker import Job, Shard, ShardResult, compute_shard
+from tasks.extraction.extractor import segment_rows
+from tasks.extraction.recipe import Recipe
+from tasks.extraction.request import Workload
 from tasks.store import Store
 
 RETRIES = 3
