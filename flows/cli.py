@@ -100,9 +100,10 @@ def _edit_params(root: Path, data: Path | None, backbone: str | None, assignment
             print(notice)
     if backbone is not None:
         changes.append(("backbone.name", backbone))
+        weights = "none" if backbone.endswith(".onnx") else "imagenet"
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":
-            print(f"backbone.weights: imagenet (the starter weights are for MobileNet, not {backbone})")
-            changes.append(("backbone.weights", "imagenet"))
+            print(f"backbone.weights: {weights} (the starter weights are for MobileNet, not {backbone})")
+            changes.append(("backbone.weights", weights))
     changes += [params_file.parse_assignment(text) for text in assignments]
     if changes:
         params_file.edit(path, changes)
@@ -131,9 +132,11 @@ def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
     notes = [f"note: {text}" for text in (*report.notes(root), report.starter_notice(root)) if text]
     warnings = [f"warning: {text}" for text in report.warnings(root)]
+    training = {stage: report.stage_headline(root, stage) for stage in report.TRAINING}
     lines = [
         "",
         f"test accuracy      {report.result(root)}",
+        *(f"{stage:<19}{text}" for stage, text in training.items() if text),
         f"model              {report.MODEL}",
         f"validation report  {report.VALIDATION_REPORT}",
         f"seconds            {seconds:.1f}",

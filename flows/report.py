@@ -21,6 +21,8 @@ METRICS = Path("artifacts/evaluation/metrics.json")
 CLASS_METRICS = Path("artifacts/evaluation/classes.csv")
 VALIDATION = VALIDATION_SUMMARY.parent.name
 EVALUATION = METRICS.parent.name
+# Each writes a summary.json with a `headline` and `warnings`.
+TRAINING = ("head", "finetuning")
 
 FEW_TEST_IMAGES = 5
 MAX_WARNINGS = 10
@@ -41,16 +43,19 @@ def result(root: Path) -> str | None:
     return f"{metrics['accuracy'] * 100:.1f} % ({interval}), macro F1 {metrics['macro_f1'] * 100:.1f} %"
 
 
-def warnings(root: Path, stages: Collection[str] = (VALIDATION, EVALUATION)) -> list[str]:
+def warnings(root: Path, stages: Collection[str] = (VALIDATION, *TRAINING, EVALUATION)) -> list[str]:
     """Return the warnings that the outputs of these stages give cause for, each on one line.
 
-    They are those of the validation, then the classes of which no test image was recognised, then the classes with
-    fewer than FEW_TEST_IMAGES test images. After MAX_WARNINGS of a kind, one line counts the others.
+    They are those of the validation and of the training, then the classes of which no test image was recognised, then
+    the classes with fewer than FEW_TEST_IMAGES test images. After MAX_WARNINGS of a kind, one line counts the others.
     """
     texts = []
     if VALIDATION in stages:
-        texts += _shorten(_of_validation(root, "warnings"), "of the validation")
+        texts += _shorten(_texts(root, VALIDATION, "warnings"), "of the validation")
         texts += _shorten(changes(root, "warnings"), "about changes")
+    for stage in TRAINING:
+        if stage in stages:
+            texts += _shorten(_texts(root, stage, "warnings"), f"of the stage {stage}")
     if EVALUATION in stages:
         unrecognised, rare = _class_warnings(root)
         texts += _shorten(unrecognised, "about classes with recall 0")
@@ -61,7 +66,7 @@ def warnings(root: Path, stages: Collection[str] = (VALIDATION, EVALUATION)) -> 
 def notes(root: Path) -> list[str]:
     """Return what is worth knowing of the data and no warning: the notes of the validation, and what changed."""
     differences = [f"since the last run: {'; '.join(lines)}"] if (lines := changes(root)) else []
-    return _shorten(_of_validation(root, "notes"), "of the validation") + differences
+    return _shorten(_texts(root, VALIDATION, "notes"), "of the validation") + differences
 
 
 def changes(root: Path, kind: str = "lines") -> list[str]:
@@ -93,7 +98,7 @@ def starter_notice(root: Path) -> str | None:
 
 def table(root: Path, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Return one row for each stage: its name, how it ended, its seconds, and a figure from its metrics."""
-    metrics = {EVALUATION: result(root) or ""}
+    metrics = {EVALUATION: result(root) or ""} | {stage: stage_headline(root, stage) or "" for stage in TRAINING}
     return [
         {"stage": stage, "outcome": how, "seconds": round(seconds, 1), "metrics": metrics.get(stage, "")}
         for stage, how, seconds in outcomes
@@ -115,11 +120,19 @@ def description(root: Path, outcomes: list[Outcome]) -> str:
     return headline(root, outcomes) + (f"\n{listed}" if listed else "")
 
 
-def _of_validation(root: Path, kind: str) -> list[str]:
-    path = root / VALIDATION_SUMMARY
-    if not path.is_file():
-        return []
-    return [printable(text) for text in json.loads(path.read_text(encoding="utf-8")).get(kind, [])]
+def stage_headline(root: Path, stage: str) -> str | None:
+    """Return the sentence in which a stage of TRAINING sums up its result, or None before its first run."""
+    text = _summary(root, stage).get("headline")
+    return None if text is None else printable(text)
+
+
+def _texts(root: Path, stage: str, kind: str) -> list[str]:
+    return [printable(text) for text in _summary(root, stage).get(kind, [])]
+
+
+def _summary(root: Path, stage: str) -> dict[str, Any]:
+    path = root / "artifacts" / stage / "summary.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _class_warnings(root: Path) -> tuple[list[str], list[str]]:

@@ -28,13 +28,13 @@ def defect_images(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDA
     images, class_indexes = [], []
     for class_index, kind in enumerate(KINDS):
         for number in range(count):
-            images.append(_draw(kind, np.random.default_rng((seed, class_index, number))))
+            images.append(draw_surface(kind, np.random.default_rng((seed, class_index, number))))
             class_indexes.append(class_index)
     return np.stack(images), np.array(class_indexes, dtype=np.int32)
 
 
-def _draw(kind: str, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Draw a sheet of metal under uneven light with a defect that is 15-70 levels darker or brighter."""
+def draw_surface(kind: str, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Draw metal under uneven light with a defect of a kind, 15-70 levels darker or brighter, uint8 [SIDE, SIDE, 3]."""
     grain = rng.standard_normal((SIDE, 1)) * rng.uniform(1, 7) + rng.standard_normal((SIDE, SIDE)) * rng.uniform(2, 8)
     light = rng.uniform(-0.25, 0.25, 2)
     sheet = (rng.uniform(80, 180) + grain) * (

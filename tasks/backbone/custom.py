@@ -15,8 +15,8 @@ from tasks.common.errors import GraftError, did_you_mean
 def build_custom(name: str, input_size: int | None, seed: int) -> keras.Model:
     """Return the network that the function `name` builds, with random weights that follow from `seed`.
 
-    The function takes the input size S in pixels and returns a functional Keras model of Keras's own layers, from RGB
-    values 0..255, float32 [N, S, S, 3], to maps or a vector.
+    The function takes the input size S in pixels and returns a functional or Sequential Keras model of Keras's own
+    layers, from RGB values 0..255, float32 [N, S, S, 3], to maps, tokens or a vector. Models may lie inside of it.
 
     Raises:
         GraftError: the function cannot be imported, fails, or returns another kind of model.
@@ -28,6 +28,8 @@ def build_custom(name: str, input_size: int | None, seed: int) -> keras.Model:
     reset_keras(seed)
     try:
         base = function(input_size)
+        if isinstance(base, keras.Sequential) and not base.built:
+            base(keras.Input((input_size, input_size, 3)))
     except Exception as error:
         raise GraftError(_describe(name, error)) from error
     _check_model(name, base, input_size)
@@ -64,7 +66,7 @@ def _describe(name: str, error: Exception) -> str:
 
 
 def _check_model(name: str, base: object, input_size: int) -> None:
-    if not isinstance(base, keras.Model) or not hasattr(base, "layers") or not getattr(base, "inputs", None):
+    if not isinstance(base, keras.Model) or not getattr(base, "inputs", None):
         message = f"{name} returned {type(base).__name__}; expected a functional Keras model."
         raise GraftError(message)
     expected = (None, input_size, input_size, 3)
@@ -75,6 +77,14 @@ def _check_model(name: str, base: object, input_size: int) -> None:
             f"expected one input {expected} and one output."
         )
         raise GraftError(message)
+    # A class that is registered with Keras could be written down, but the stages that read it do not import it.
+    for layer in base._flatten_layers(include_self=False):  # noqa: SLF001  Keras has no public access to nested layers
+        if type(layer).__module__.split(".")[0] != "keras":
+            message = (
+                f"{name} returned a model with the layer '{layer.name}' of class {type(layer).__name__}; "
+                "expected Keras's own layers only."
+            )
+            raise GraftError(message)
     try:
         keras.models.model_from_json(base.to_json())
     except (TypeError, ValueError) as error:

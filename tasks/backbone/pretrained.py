@@ -10,6 +10,7 @@ from tasks.backbone.registry import find_architecture
 from tasks.backbone.weight_source import WeightSource, find_explicit_weights, find_weights
 from tasks.common.errors import GraftError
 from tasks.common.params import Backbone
+from tasks.networks.flattening import flatten
 from tasks.networks.weight_loading import load_weights
 
 OWN = "own"
@@ -17,7 +18,7 @@ OWN = "own"
 
 
 class Network(NamedTuple):
-    """A Keras model with its weights, the preprocessing that it expects (`mode`), and where its weights come from."""
+    """A flat Keras model with its weights, the preprocessing that it expects (`mode`), and its weights' source."""
 
     name: str
     model: keras.Model
@@ -48,7 +49,7 @@ def load(params: Backbone) -> Network:
         load_weights(model, source.path)
     licence = architecture.licence if source.imagenet else OWN
     licence = "Apache-2.0" if source.name == "starter" else licence
-    return Network(architecture.name, model, architecture.mode, source, licence)
+    return Network(architecture.name, flatten(model), architecture.mode, source, licence)
 
 
 def _load_custom(params: Backbone) -> Network:
@@ -67,4 +68,4 @@ def _load_custom(params: Backbone) -> Network:
     if path is not None:
         load_weights(model, path)
     source = WeightSource(path.name if path else "none", path, model.input_shape[1], None)
-    return Network(params.name, model, "none", source, OWN)
+    return Network(params.name, flatten(model), "none", source, OWN)

@@ -170,7 +170,7 @@ class Backbone(Section):
     name: str = Field(min_length=1, description="a name in the registry, backbones.MODULE:FUNCTION, or an .onnx file")
     weights: str = Field(min_length=1, description="starter, imagenet, none, an https URL, or the path of an .h5 file")
     sha256: str | None = Field(
-        pattern="^[0-9a-f]{64}$", description="of the weights file; required for a URL or a path"
+        pattern="^[0-9a-f]{64}$", description="of the file of weights, or of the encoder; required for these"
     )
     include_top: bool = Field(description="true: keep the network's own classifier and its dense layers")
     input_size: int | None = Field(ge=32, le=1024, description="pixels; null: the size that the weights are for")

@@ -22,7 +22,9 @@ BATCH_SIZE = 8
 
 
 def export_model(images: Path, backbone: Path, tuned: Path, out: Path, params: Export) -> None:
-    """Join the base (tuned, if fine-tuning was on) with the head and write the file to `out`.
+    """Join the base (tuned, if fine-tuning won) with the head and write the file to `out`.
+
+    Of the base, the file has only the layers that the taps need which the head uses.
 
     Raises:
         GateError: Its probabilities differ from the training side's by more than `params.tolerance` on the validation
@@ -33,8 +35,11 @@ def export_model(images: Path, backbone: Path, tuned: Path, out: Path, params: E
     is_tuned = tuned_base.exists()
     base_file = tuned_base if is_tuned else require(backbone / "backbone.onnx", "backbone")
     head_file = require(tuned / "head.onnx", "finetuning")
-    base = onnx.load(base_file)
-    model = graphs.join(base, onnx.load(head_file))
+    base, head = onnx.load(base_file), onnx.load(head_file)
+    head_metadata = graphs.metadata(head)
+    if "taps" in head_metadata:
+        base = graphs.select_taps(base, json.loads(head_metadata["taps"]))
+    model = graphs.join(base, head)
     expected = reference.read(tuned / "reference.parquet")
     graphs.set_metadata(
         model,
@@ -42,6 +47,7 @@ def export_model(images: Path, backbone: Path, tuned: Path, out: Path, params: E
             "classes": json.dumps(expected.classes, ensure_ascii=False),
             "preprocessing": "RGB uint8 with EXIF orientation applied; resizing and normalising are in the graph",
             "backbone": graphs.metadata(base)["backbone"],
+            "taps": json.dumps([tap["layer"] for tap in json.loads(graphs.metadata(base)["taps"])]),
             "finetuned": json.dumps(is_tuned),
             "base_sha256": sha256(base_file.read_bytes()).hexdigest(),
             "head_sha256": sha256(head_file.read_bytes()).hexdigest(),

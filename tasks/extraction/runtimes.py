@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 
 from tasks.common.errors import GraftError
+from tasks.common.text import printable
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Array, session_options
 
@@ -40,7 +41,7 @@ def load_forward(
 ) -> Forward:
     """Return the part of `model` from `resized` to `tensors`, to be called from `threads` threads, a core for each.
 
-    Raises GraftError when this processor cannot compute in that precision.
+    Raises GraftError when this processor cannot compute in that precision, or the runtime does not know an operator.
     """
     base = graphs.extract(model, "resized", tensors)
     if runtime == "onnxruntime":
@@ -71,16 +72,19 @@ class _OpenVino:
         if precision == "bf16" and "BF16" not in capabilities:
             message = "features.precision is bf16, which this processor cannot compute. Set it to float32."
             raise GraftError(message)
-        self._compiled: Any = core.compile_model(
-            core.read_model(model.SerializeToString()),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
-                "NUM_STREAMS": threads,
-                "INFERENCE_NUM_THREADS": threads,
-                "PERFORMANCE_HINT": "THROUGHPUT",
-            },
-        )
+        options = {
+            "INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision],
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+        }
+        try:
+            self._compiled: Any = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
+        except RuntimeError as error:
+            # Its operators are a part of ONNX's, and encoders from elsewhere may use any of these.
+            reason = printable(" ".join(str(error).split()))[:200]
+            message = f"OpenVINO cannot run the base: {reason} Set features.runtime to onnxruntime."
+            raise GraftError(message) from error
         self._local = threading.local()
 
     def __call__(self, batch: Array) -> list[Array]:

@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file, require
 from tasks.common.params import Augmentation, Features
 from tasks.common.progress import say
+from tasks.common.text import printable
 from tasks.extraction.recipe import make_recipe, read_augmentation
 from tasks.extraction.request import Positions, Request, read_request
 from tasks.extraction.stored_vectors import Part
@@ -34,8 +35,8 @@ def extract_features(
     images that could no longer be used.
 
     Raises:
-        GraftError: The disk has no room for the result, the store or the cluster cannot be used, or the processor
-            cannot compute in `params.precision`.
+        GraftError: The disk has no room for the result, the store or the cluster cannot be used, the processor cannot
+            compute in `params.precision`, or features are not finite.
     """
     images = image_folder(images)
     request, store = read_request(accepted, params.views), open_store(params.store)
@@ -45,7 +46,7 @@ def extract_features(
     extraction = extract(images, request, parts, store, params, NAME)
     positions = np.flatnonzero(extraction.used)
     taps = [features.Tap(tap.layer, tap.width, tap.depth) for tap in recipe.taps]
-    features.write(out, taps, _blocks(request, positions, recipe.width, extraction.read))
+    features.write(out, taps, _blocks(request, positions, taps, extraction.read))
     _write_set_aside(out.with_name("set_aside.csv"), extraction.refused)
     aside = f", {len(extraction.refused):,} images set aside" if extraction.refused else ""
     say(f"{NAME}: {len(positions):,} vectors of {recipe.width:,} numbers{aside}")
@@ -70,8 +71,9 @@ def _divide(request: Request, backbone: Path, params: Features, augmentation: Au
 
 
 def _blocks(
-    request: Request, positions: Positions, width: int, read: Callable[[Positions], Vectors]
+    request: Request, positions: Positions, taps: Sequence[features.Tap], read: Callable[[Positions], Vectors]
 ) -> Iterator[features.Block]:
+    width = sum(tap.width for tap in taps)
     rows_per_block = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (4 * width)))
     for start in range(0, len(positions), rows_per_block):
         block = positions[start : start + rows_per_block]
@@ -79,7 +81,23 @@ def _blocks(
         paths, labels, splits = (
             [column[row] for row in rows] for column in (request.paths, request.labels, request.splits)
         )
-        yield features.Block(paths, labels, splits, request.keys.views[block], read(block))
+        vectors = read(block)
+        _check_finite(vectors, paths, taps)
+        yield features.Block(paths, labels, splits, request.keys.views[block], vectors)
+
+
+def _check_finite(vectors: Vectors, paths: Sequence[str], taps: Sequence[features.Tap]) -> None:
+    """Raise a GraftError that names the first image, and the lowest tap, whose features are not finite."""
+    rows, columns = np.nonzero(~np.isfinite(vectors))
+    if len(rows):
+        ends = np.cumsum([tap.width for tap in taps])
+        layer = taps[int(np.searchsorted(ends, columns[0], side="right"))].layer
+        value = vectors[rows[0], columns[0]]
+        message = (
+            f"the features of {printable(paths[rows[0]])} at '{layer}' are not finite ({value}). "
+            "Take the image out of the dataset, or use other weights."
+        )
+        raise GraftError(message)
 
 
 def _check_disk(count: int, width: int, out: Path) -> None:

@@ -1,11 +1,10 @@
 """Command of the `finetuning` stage."""
 
-import shutil
-
 from tasks.common import params
 from tasks.common.command import ACCEPTED, IMAGES, parse_paths, quiet_imports, run_command
-from tasks.common.files import atomic_folder, require
-from tasks.store import open_store
+from tasks.common.summary import Summary
+from tasks.finetuning.inputs import Inputs
+from tasks.finetuning.unchanged_head import pass_head_on
 
 
 def main() -> None:
@@ -17,27 +16,24 @@ def main() -> None:
         accepted=ACCEPTED,
         backbone="folder of the backbone stage",
         head="folder of the head stage",
+        features="features (.parquet)",
         out="folder to write",
     )
     sections = params.load(arguments.params)
-    section = sections.finetuning
-    if not section.enabled:
+    if not sections.finetuning.enabled:
         # This takes no time, because TensorFlow is not imported.
-        with atomic_folder(arguments.out) as folder:
-            shutil.copytree(require(arguments.head, "head"), folder, dirs_exist_ok=True)
+        pass_head_on(arguments.head, arguments.out, Summary("finetuning"))
         return
 
     with quiet_imports():
         from tasks.finetuning.stage import finetune
 
     finetune(
-        arguments.images,
-        arguments.accepted,
-        arguments.backbone,
-        arguments.head,
+        Inputs(arguments.images, arguments.accepted, arguments.backbone, arguments.head, arguments.features),
         arguments.out,
-        section,
-        open_store(sections.features.store),
+        sections.finetuning,
+        sections.features,
+        sections.augmentation,
     )
 
 

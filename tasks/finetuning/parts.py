@@ -1,55 +1,143 @@
-"""The part of the base that stays, the part that is trained, and the cut between them."""
+"""The network in parts: the base up to the cut, which stays, and the part above it and the head, which are trained."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
+import tensorflow as tf
 
-from tasks.common.errors import GraftError
 from tasks.networks import cuts
-from tasks.networks.conversion.keras_to_onnx import pool, tap_vectors
+from tasks.networks.conversion.keras_to_onnx import pool, preprocess, tap_vectors
 
 
-def resolve_cut(choice: cuts.Choice, layers: cuts.LayerList, taps: list[str]) -> str:
-    """Return the name of the layer that `choice` means.
+class UsedTaps(NamedTuple):
+    """The taps that the head uses, in order of depth: those at or below the cut, and those above it."""
 
-    Raises:
-        GraftError: The base has no such cut, nothing above it could be trained, or a tap lies below it.
-    """
-    cut = cuts.resolve(choice, layers, "finetuning.cut")
-    if layers.depth(cut) > layers.depth(taps[0]):
-        message = (
-            f"finetuning.cut '{cut}' lies above the tap '{taps[0]}', whose features would stay as they are. "
-            f"Choose '{taps[0]}' or a cut below it, or take that one out of features.taps."
-        )
-        raise GraftError(message)
-    if cut == layers.layers[-1]:
-        message = f"finetuning.cut '{cut}' is the last layer of {layers.name}: nothing is above it to train."
-        raise GraftError(message)
-    return cut
+    below: list[str]
+    above: list[str]
 
 
-def split_base(base: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
-    """Return the base up to and with the layer `cut`, and the rest of it; they share the base's weights.
+def divide_taps(taps: Sequence[str], cut: str, layers: cuts.LayerList) -> UsedTaps:
+    """Return the taps as those whose features stay as they are and those that training changes."""
+    below = [tap for tap in taps if layers.depth(tap) <= layers.depth(cut)]
+    return UsedTaps(below, [tap for tap in taps if tap not in below])
 
-    The rest has an output at each tap above the cut.
+
+def split_base(base: keras.Model, cut: str, taps_above: Sequence[str]) -> tuple[keras.Model, keras.Model]:
+    """Return the base up to and with the layer `cut`, and the part from there to `taps_above`.
+
+    Both share the base's weights. BatchNorm above the cut is frozen at every depth of nesting: the statistics of a
+    small batch would spoil the base.
     """
     lower = cuts.truncate(base, [cut])
-    taps_above = [base.get_layer(name).output for name in cuts.tap_names(base) if name != cut]
-    return lower, keras.Model(lower.output, taps_above, name="upper")
-
-
-def join_head(
-    upper: keras.Model, classifier: keras.Model, pooling: str, *, boundary_is_tap: bool = False
-) -> keras.Model:
-    """Return the model that is trained, from activations at the cut to probabilities.
-
-    `boundary_is_tap`: the activations themselves are features too, ahead of those from above.
-    BatchNorm runs in inference mode and keeps its statistics, because those of a small batch would spoil the
-    base.
-    """
-    for layer in upper.layers:
+    upper = keras.Model(lower.output, [base.get_layer(name).output for name in taps_above], name="upper")
+    for layer in _all_layers(upper):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    source = keras.Input(upper.input_shape[1:], name="boundary")
-    below = [pool(source, pooling)] if boundary_is_tap else []
-    vectors = below + tap_vectors(upper, source, pooling)
-    features = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate()(vectors)
-    return keras.Model(source, classifier(features), name="joint")
+    return lower, upper
+
+
+class Network(NamedTuple):
+    """The network that is trained: from the activations at the cut, and the features of taps below, to probabilities.
+
+    `fixed_width` is the number of features from taps at or below the cut; with 0 there is only one input.
+    """
+
+    upper: keras.Model
+    head: keras.Model
+    pooling: str
+    fixed_width: int
+
+    @property
+    def signature(self) -> list[tf.TensorSpec]:
+        """The inputs: activations, float32 [n, ...], and unless there are none, fixed features, float32 [n, D]."""
+        boundary = tf.TensorSpec([None, *self.upper.input_shape[1:]], tf.float32)
+        return [boundary, tf.TensorSpec([None, self.fixed_width], tf.float32)][: 2 if self.fixed_width else 1]
+
+    def __call__(self, inputs: Sequence[Any]) -> Any:
+        """Return probabilities, float32 [n, classes]."""
+        return self.head(self._features(inputs), training=False)
+
+    def logits(self, inputs: Sequence[Any]) -> Any:
+        """Return logits, float32 [n, classes], with dropout in the head; the base runs in inference mode."""
+        last = _last_dense(self.head)
+        hidden = keras.Model(self.head.input, last.input)
+        return tf.matmul(hidden(self._features(inputs), training=True), last.kernel) + last.bias
+
+    def _features(self, inputs: Sequence[Any]) -> Any:
+        vectors = [*inputs[1:], *tap_vectors(self.upper, inputs[0], self.pooling)]
+        return vectors[0] if len(vectors) == 1 else tf.concat(vectors, axis=1)
+
+    @property
+    def groups(self) -> list[list[Any]]:
+        """The variables that are trained: those of the head, then those of each layer of the base from the top down."""
+        groups, seen = [], {id(variable) for variable in self.head.trainable_variables}
+        for layer in _in_order(self.upper):
+            new = [variable for variable in layer.trainable_variables if id(variable) not in seen]
+            seen |= {id(variable) for variable in new}
+            groups += [new] if new else []
+        return [list(self.head.trainable_variables), *reversed(groups)]
+
+    @property
+    def variables(self) -> list[Any]:
+        """All variables that are trained, in the order of the groups."""
+        return [variable for group in self.groups for variable in group]
+
+    @property
+    def random_states(self) -> list[Any]:
+        """The states of the head's random generators, from which dropout draws."""
+        layers = [layer for layer in _all_layers(self.head) if hasattr(layer, "seed_generator")]
+        return [layer.seed_generator.state for layer in layers]
+
+
+class LiveNetwork(NamedTuple):
+    """The whole network, from resized pixels to probabilities, of which the same parts are trained.
+
+    `lower` ends in the taps at or below the cut that the head uses, and in the cut. `mode` is the preprocessing.
+    """
+
+    lower: keras.Model
+    network: Network
+    mode: str
+
+    @property
+    def signature(self) -> list[tf.TensorSpec]:
+        """The only input: pixels, uint8 [n, S, S, 3]."""
+        return [tf.TensorSpec([None, *self.lower.input_shape[1:]], tf.uint8)]
+
+    def logits(self, inputs: Sequence[Any]) -> Any:
+        """Return logits, float32 [n, classes], with dropout in the head; the base runs in inference mode."""
+        *taps, boundary = keras.tree.flatten(self.lower(preprocess(inputs[0], self.mode), training=False))
+        fixed = [pool(output, self.network.pooling) for output in taps]
+        return self.network.logits([boundary, tf.concat(fixed, axis=1)] if fixed else [boundary])
+
+
+def live_network(base: keras.Model, cut: str, taps_below: Sequence[str], network: Network, mode: str) -> LiveNetwork:
+    """Return the whole network around the parts of `network`."""
+    outputs = [base.get_layer(name).output for name in [*taps_below, cut]]
+    return LiveNetwork(keras.Model(base.input, outputs, name="lower"), network, mode)
+
+
+def fold_temperature(head: keras.Model, temperature: float) -> None:
+    """Divide the logits of a classifier by `temperature` (> 0), inside the weights of its last dense layer."""
+    last = _last_dense(head)
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+
+
+def _last_dense(head: keras.Model) -> keras.layers.Dense:
+    """Return the layer of a classifier that computes its logits; softmax is its activation."""
+    return head.get_layer(cuts.tap_names(head)[0])
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model and of the models and wrappers in it, at every depth."""
+    yield from model._flatten_layers(include_self=False)  # noqa: SLF001  Keras has no public access to nested layers
+
+
+def _in_order(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield the layers of a model from the input up, those of a nested model in its place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _in_order(layer)
+        else:
+            yield layer

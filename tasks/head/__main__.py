@@ -13,13 +13,15 @@ def main() -> None:
         accepted=ACCEPTED,
         out="folder to write",
     )
-    section = params.load(arguments.params).head
+    sections = params.load(arguments.params)
 
     # TensorFlow takes seconds to import, so errors in the params are reported first.
     with quiet_imports():
         from tasks.head.stage import train_head
 
-    train_head(arguments.features, arguments.accepted, arguments.out, section)
+    # With a list of taps, the user has chosen them.
+    choose_taps = sections.features.taps == "auto"
+    train_head(arguments.features, arguments.accepted, arguments.out, sections.head, choose_taps=choose_taps)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,23 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-# A spread counts as at least this share of the largest one, so that features that hardly vary are not blown up.
-LEAST_SCALE = 1e-3
+from tasks.head.scaling import Scaling, measure_scaling
 
 
-def build_head(features: npt.NDArray[np.float32], classes: int, hidden: Sequence[int], dropout: float) -> keras.Model:
+def build_head(
+    features: npt.NDArray[np.float32],
+    classes: int,
+    hidden: Sequence[int],
+    dropout: float,
+    scaling: Scaling | None = None,
+) -> keras.Model:
     """Return an untrained classifier, features [N, D] to probabilities [N, classes], scaled to those features.
 
-    Mean and spread are constants of the model. The scale is relative, since the activations of some bases (random
-    weights) are as small as 1e-16.
+    Mean and spread are constants of the model; `scaling` replaces those of the features.
     """
-    mean = features.mean(axis=0, dtype=np.float64)
-    spread = features.std(axis=0, dtype=np.float64)
-    # A spread of 0 in all features is replaced by 1, so that nothing is scaled.
-    scale = 1 / np.maximum(spread, LEAST_SCALE * spread.max() or 1.0)
+    mean, factor = scaling or measure_scaling(features)
     source = values = keras.Input(features.shape[1:], name="features")
-    values = keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name="scale")(values)
+    values = keras.layers.Rescaling(factor.tolist(), (-mean * factor).tolist(), name="scale")(values)
     for number, width in enumerate(hidden):
         values = keras.layers.Dropout(dropout, name=f"dropout_{number}")(values)
         values = keras.layers.Dense(width, activation="relu", name=f"dense_{number}")(values)
@@ -29,3 +30,17 @@ def build_head(features: npt.NDArray[np.float32], classes: int, hidden: Sequence
     return keras.Model(
         source, keras.layers.Dense(classes, activation="softmax", name="probabilities")(values), name="head"
     )
+
+
+def divide_by_temperature(head: keras.Model, temperature: float) -> None:
+    """Divide the logits of a head by the temperature, in the weights of its last dense layer."""
+    layer = head.get_layer("probabilities")
+    layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
+
+
+def logits(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the logits of a head for features [N, D], up to a constant of each row, float64 [N, classes]."""
+    layer = head.get_layer("probabilities")
+    kernel, bias = (np.asarray(weights, np.float64) for weights in layer.get_weights())
+    before = keras.Model(head.input, layer.input).predict(features, verbose=0)
+    return np.asarray(before.astype(np.float64) @ kernel + bias)

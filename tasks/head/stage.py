@@ -1,41 +1,185 @@
-"""From features to a trained head with its learning curves and its predictions for the validation images."""
+"""From features to a head: chosen on folds or trained as the params say, calibrated, with the tables of the choice."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from tasks.common.files import atomic_folder
 from tasks.common.params import Head
 from tasks.common.progress import say
-from tasks.head.classifier import build_head
+from tasks.common.text import count, printable
+from tasks.head import class_weights, tables
+from tasks.head.classifier import build_head, divide_by_temperature, logits
+from tasks.head.rows import Rows, collect_rows
+from tasks.head.scaling import Scaling
+from tasks.head.search import choice
+from tasks.head.search.candidate import Candidate
+from tasks.head.search.hidden_candidates import add_hidden, fit_hidden
+from tasks.head.search.scores import Scored, score
+from tasks.head.search.search import Search, find_head, fit_choice, tap_columns
 from tasks.networks import saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_head
 from tasks.onnx import graphs
-from tasks.tables import features, reference
+from tasks.tables import accepted, features, reference
+
+Curves = Sequence[Mapping[str, float | None]]
 
 
-def train_head(features_file: Path, accepted_images: Path, out: Path, params: Head) -> None:
-    """Train on all views of the training split, stop by the validation split, write the head into the folder `out`."""
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A head with its temperature inside, the same head fitted on training rows alone without it, and their facts."""
+
+    head: keras.Model
+    start: keras.Model
+    scored: Scored
+    reason: str
+    folds: int
+    targets: npt.NDArray[np.int64]
+    candidates: list[dict[str, Any]]
+    depth: list[dict[str, Any]]
+    curves: Curves
+
+
+def train_head(
+    features_file: Path, accepted_images: Path, out: Path, params: Head, *, choose_taps: bool = False
+) -> None:
+    """Write the head, and the tables of its choice, into the folder `out`.
+
+    With `params.search` off, the head is trained on the training rows as the params say. Otherwise candidates are
+    compared on folds over training and validation images, and the best is fitted on both; with `choose_taps` it may use
+    some of the taps only.
+
+    Raises:
+        GraftError: The features or the class weights cannot be used.
+    """
     training.make_repeatable(params.seed, params.threads)
     table = features.read(features_file)
-    classes, targets = np.unique(table.labels, return_inverse=True)
-    train, val = table.splits == "train", table.splits == "val"
-    head = build_head(table.vectors[train], len(classes), params.hidden, params.dropout)
+    groups = {row.path: row.group for row in accepted.read(accepted_images)}
+    rows = collect_rows(table, groups)
+    with threadpool_limits(params.threads, user_api="blas"):
+        outcome = _search(rows, params, choose_taps=choose_taps) if params.search == "grid" else _train(rows, params)
+    candidate = outcome.scored.candidate
+    validation = rows.plain[~rows.training]
+    predicted = outcome.head.predict(rows.vectors[validation][:, tap_columns(rows, candidate.taps)], verbose=0)
+    graph = convert_head(outcome.head)
+    graphs.set_metadata(graph, {"taps": json.dumps(tables.layers(rows, candidate.taps))})
+    with atomic_folder(out) as folder:
+        saving.save(outcome.head, folder, "head")
+        saving.save(outcome.start, folder, "start")
+        graphs.save(graph, folder / "head.onnx")
+        training.write_history(outcome.curves, folder / "history.csv")
+        tables.write_csv(folder / "candidates.csv", tables.CANDIDATES, outcome.candidates)
+        tables.write_csv(folder / "depth.csv", tables.DEPTH, outcome.depth)
+        facts = tables.choice_facts(rows, outcome.scored, outcome.reason, outcome.folds)
+        tables.write_json(folder / "choice.json", facts)
+        tables.write_json(folder / "metrics.json", tables.metrics(outcome.scored, outcome.targets, outcome.folds))
+        reference.write(
+            folder / "reference.parquet",
+            [rows.paths[i] for i in np.flatnonzero(~rows.training)],
+            predicted,
+            rows.classes,
+        )
+
+
+def _search(rows: Rows, params: Head, *, choose_taps: bool) -> Outcome:
+    """Compare candidates on folds and fit the best one on training and validation rows, and on training rows."""
+    search, epochs, curves = add_hidden(find_head(rows, params, choose_taps=choose_taps), params)
+    winner = search.winner
+    candidate = winner.candidate
+    # Rows of validation images have weight 0 in the start.
+    weights = np.stack([rows.weights, np.where(rows.training[rows.images], rows.weights, 0)])
+    if candidate.kind == "hidden":
+        layers, curves = fit_hidden(search, candidate, weights, params, epochs[candidate])
+    else:
+        kernels, biases = fit_choice(search, candidate, weights)
+        layers, curves = [list(pair) for pair in zip(kernels, biases, strict=True)], []
+    head, start = (_network(search, candidate, weights_of_layers) for weights_of_layers in layers)
+    divide_by_temperature(head, winner.temperature)
+    _report(search)
+    others = [row for row in search.scored if row is not winner and not row.candidate.members]
+    reason = choice.explain(
+        winner, search.reference, others[0] if others else None, len(search.scored), search.folds.number
+    )
+    return Outcome(
+        head,
+        start,
+        winner,
+        reason,
+        search.folds.number,
+        search.targets,
+        [
+            tables.candidate_row(rows, row, rank, chosen=row is winner)
+            for rank, row in enumerate(search.scored, start=1)
+        ],
+        tables.depth_rows(search),
+        [
+            dict(zip(training.COLUMNS, (epoch, loss, None, None if np.isnan(val) else val, None), strict=True))
+            for epoch, (loss, val) in enumerate(curves)
+        ],
+    )
+
+
+def _network(search: Search, candidate: Candidate, weights: Sequence[npt.NDArray[Any]]) -> keras.Model:
+    """Return the network of a candidate with these weights, a kernel and a bias for each dense layer."""
+    columns = tap_columns(search.rows, candidate.taps)
+    scaling = Scaling(search.scaling.mean[columns], search.scaling.factor[columns])
+    head = build_head(
+        search.rows.vectors[:1, columns], len(search.rows.classes), candidate.hidden, candidate.dropout, scaling
+    )
+    head.set_weights([array.astype(np.float32) for array in weights])
+    return head
+
+
+def _report(search: Search) -> None:
+    winner = search.winner
+    names = "+".join(printable(layer) for layer in tables.layers(search.rows, winner.candidate.taps))
+    logistic = [row for row in search.scored if row.candidate.kind == "logistic"]
+    rival = f"; logistic regression {logistic[0].accuracy:.1%}" if logistic else ""
+    say(
+        f"head: chose {winner.candidate.title} on {names}, {winner.accuracy:.1%} +- {winner.standard_error:.1%} over "
+        f"{count(search.folds.number, 'fold')} ({count(len(search.scored), 'candidate')}{rival})"
+    )
+
+
+def _train(rows: Rows, params: Head) -> Outcome:
+    """Train on the rows of training images as the params say, stop by the validation images, calibrate on these."""
+    own = rows.training[rows.images]
+    validation = rows.plain[~rows.training]
+    vectors, targets = rows.vectors[own], rows.targets[own]
+    setting = "none" if params.class_weight == "auto" else params.class_weight
+    [(name, weights)] = class_weights.resolve(setting, rows.targets[rows.plain[rows.training]], rows.classes).items()
+    head = build_head(vectors, len(rows.classes), params.hidden, params.dropout)
     history = training.fit(
         head,
-        (table.vectors[train], targets[train]),
-        (table.vectors[val], targets[val]),
-        len(classes),
+        (vectors, targets),
+        (rows.vectors[validation], rows.targets[validation]),
+        len(rows.classes),
         params,
         "head",
+        None if name == "none" else dict(enumerate(weights.tolist())),
     )
-    metrics = training.summary(history)
-    say(f"head: {len(history)} epochs, validation accuracy {metrics['val_accuracy']:.1%}")
-    predicted = head.predict(table.vectors[val], verbose=0)
-    with atomic_folder(out) as folder:
-        saving.save(head, folder, "head")
-        graphs.save(convert_head(head), folder / "head.onnx")
-        training.write_history(history, folder / "history.csv")
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-        reference.write(folder / "reference.parquet", table.paths[val].tolist(), predicted, classes.tolist())
+    start = keras.models.clone_model(head)
+    start.set_weights(head.get_weights())
+    every_tap = tuple(range(len(rows.taps)))
+    candidate = Candidate(
+        "hidden" if params.hidden else "logistic",
+        every_tap,
+        params.weight_decay,
+        name,
+        tuple(params.hidden),
+        params.dropout,
+    )
+    predicted = logits(head, rows.vectors[validation])
+    [scored] = score([candidate], predicted[None], rows.targets[validation])
+    divide_by_temperature(head, scored.temperature)
+    say(f"head: {count(len(history), 'epoch')}, validation accuracy {scored.accuracy:.1%}")
+    reason = "The search is off, so the head is what the params say."
+    row = tables.candidate_row(rows, scored, 1, chosen=True)
+    return Outcome(head, start, scored, reason, 0, rows.targets[validation], [row], [], history)

@@ -4,6 +4,7 @@ Training images may be decoded at a reduced scale, which is several times cheape
 decoded exactly as a client of the exported model does, so vectors and pixels of both kinds have different keys.
 """
 
+import math
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import product, starmap
@@ -35,18 +36,20 @@ class Preprocessing(NamedTuple):
     """The way from files to resized pixels, uint8 [size, size, 3].
 
     `resize` is the SHA-256 of the resize in the graph, `augmentation` that of the making of views ('' if there are
-    none), both in hex; `runtime` is the name and the version of the library that runs the graph.
+    none), both in hex; `runtime` is the name and the version of the library that runs the graph. The resize uses the
+    share `crop_share`, in (0, 1], of the sides of an image.
     """
 
     size: int
     resize: str
     augmentation: str
     runtime: str
+    crop_share: float = 1.0
 
     @property
     def min_side(self) -> int:
         """The least length, in pixels, of the sides of an image that is decoded at a reduced scale."""
-        return SCALED_SIDES * self.size
+        return math.ceil(SCALED_SIDES * self.size / self.crop_share)
 
     @property
     def description(self) -> Description:

@@ -5,7 +5,8 @@ One notion serves four needs: use only the first layers of a base (`backbone.cut
 boundary.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -22,22 +23,40 @@ DEPTH_ROUNDING = 0.0005
 def find_cuts(model: keras.Model) -> list[str]:
     """Return the names of the model's cuts, from the input up.
 
-    A layer is a cut when it is an articulation point of the layer graph: walking the layers in topological order, no
-    earlier output is still needed above it.
+    A layer is a cut when it is an articulation point of the graph: walking the calls of layers and operations in
+    topological order, no earlier output is still needed above it. It is called once and has one output.
     """
-    layers = model.layers
-    order = {id(layer): position for position, layer in enumerate(layers)}
-    last_use = [0] * len(layers)
-    for position, layer in enumerate(layers):
-        for source in _sources(layer):
-            if source in order:
-                last_use[order[source]] = max(last_use[order[source]], position)
+    nodes = graph_nodes(model)
+    order = {id(node): position for position, node in enumerate(nodes)}
+    last_use = [0] * len(nodes)
+    for position, node in enumerate(nodes):
+        for parent in node.parent_nodes:
+            last_use[order[id(parent)]] = max(last_use[order[id(parent)]], position)
+    outputs = layer_outputs(model)
     names, reach = [], 0
-    for position, layer in enumerate(layers):
-        if reach <= position and position:
-            names.append(layer.name)
+    for position, node in enumerate(nodes):
+        if reach <= position and position and node.operation.name in outputs:
+            names.append(node.operation.name)
         reach = max(reach, last_use[position])
     return names
+
+
+def graph_nodes(model: keras.Model) -> list[Any]:
+    """Return the calls of layers and operations that a functional model consists of, in topological order."""
+    # Keras has no public access to the graph. A layer's own list of calls has those outside of the model too.
+    by_depth = model._nodes_by_depth  # noqa: SLF001
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def layer_outputs(model: keras.Model) -> dict[str, Any]:
+    """Return the outputs by name of the layers that the model calls once and that have one output."""
+    nodes = graph_nodes(model)
+    calls = Counter(id(node.operation) for node in nodes)
+    return {
+        node.operation.name: node.outputs[0]
+        for node in nodes
+        if isinstance(node.operation, keras.Layer) and calls[id(node.operation)] == 1 and len(node.outputs) == 1
+    }
 
 
 class LayerList(NamedTuple):
@@ -92,18 +111,14 @@ def truncate(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
     It shares the model's weights.
     """
-    outputs = [model.get_layer(name).output for name in names]
+    by_name = layer_outputs(model)
+    outputs = [by_name[name] for name in names]
     return keras.Model(model.input, outputs[0] if len(outputs) == 1 else outputs, name=model.name)
 
 
 def tap_names(model: keras.Model) -> list[str]:
     """Return the names of the layers that compute the model's outputs."""
     return [tensor._keras_history.operation.name for tensor in keras.tree.flatten(model.outputs)]  # noqa: SLF001
-
-
-def _sources(layer: Any) -> Iterable[int]:
-    # Keras has no public access to the layer graph.
-    return (id(parent.operation) for node in layer._inbound_nodes for parent in node.parent_nodes)  # noqa: SLF001
 
 
 def _at_depth(fraction: float, layer_list: LayerList, key: str) -> str:

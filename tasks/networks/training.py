@@ -3,6 +3,7 @@
 import csv
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -10,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from tasks.common.errors import GraftError
 from tasks.common.params import Training
 from tasks.common.progress import SECONDS_BETWEEN_LINES, say
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Row = dict[str, float | None]
+"""An epoch of the learning curves, with the keys of COLUMNS; None where a value was not computed."""
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
@@ -56,15 +60,24 @@ class Batches(keras.utils.PyDataset):
 
 
 def fit(
-    model: keras.Model, train: tuple[Floats, Ints], val: tuple[Floats, Ints], classes: int, params: Training, title: str
+    model: keras.Model,
+    train: tuple[Floats, Ints],
+    val: tuple[Floats, Ints],
+    classes: int,
+    params: Training,
+    title: str,
+    class_weight: Mapping[int, float] | None = None,
 ) -> list[dict[str, float]]:
     """Train with AdamW on smoothed cross-entropy until the validation loss stops falling; restore the best weights.
 
     `train` and `val` are inputs [N, ...] and class indices [N]. The learning rate falls along a half cosine over
-    `params.epochs`. Lines of progress begin with `title`.
+    `params.epochs`. Lines of progress begin with `title`. `class_weight` has the factors of the classes' losses.
 
     Returns:
         A row an epoch, with the keys of COLUMNS. Loss and accuracy of `val` are computed without dropout.
+
+    Raises:
+        GraftError: A loss is not finite.
     """
     steps = math.ceil(len(train[1]) / params.batch_size) * params.epochs
     model.compile(
@@ -82,10 +95,20 @@ def fit(
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True),
             EpochLines(title, params.epochs),
+            keras.callbacks.TerminateOnNaN(),
         ],
+        class_weight=None if class_weight is None else dict(class_weight),
         verbose=0,
     ).history
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
+    for epoch in range(len(history["loss"])):
+        if not (math.isfinite(history["loss"][epoch]) and math.isfinite(history["val_loss"][epoch])):
+            message = (
+                f"{title}: the loss is not finite in epoch {epoch + 1} at a learning rate of up to "
+                f"{params.learning_rate:g}. Lower {title}.learning_rate, or check the features for values that are not "
+                "finite."
+            )
+            raise GraftError(message)
     return [
         dict(zip(COLUMNS, (epoch, *(history[key][epoch] for key in keys)), strict=True))
         for epoch in range(len(history["loss"]))
@@ -103,8 +126,8 @@ def summary(history: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def write_history(history: list[dict[str, float]], path: Path) -> None:
-    """Write the learning curves as CSV, one row an epoch."""
+def write_history(history: Sequence[Mapping[str, float | None]], path: Path) -> None:
+    """Write the learning curves as CSV, one row an epoch; a value of None leaves its field empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()

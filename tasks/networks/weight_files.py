@@ -54,8 +54,8 @@ def open_weights(path: Path, seconds: float = ATTRIBUTE_SECONDS) -> Iterator[Sto
         yield stored
 
 
-def read_weight(path: Path, dataset: h5py.Dataset, dtype: str, layer: str) -> npt.NDArray[Any]:
-    """Return a weight of the layer called `layer`, in its shape and cast to `dtype`.
+def read_weight(path: Path, dataset: h5py.Dataset, dtype: str, layer: str, weight: str) -> npt.NDArray[Any]:
+    """Return the weight called `weight` of the layer called `layer`, in its shape and cast to `dtype`.
 
     Raises GraftError when the values are damaged or, in the file or cast, not finite.
     """
@@ -64,7 +64,7 @@ def read_weight(path: Path, dataset: h5py.Dataset, dtype: str, layer: str) -> np
     with np.errstate(over="ignore", invalid="ignore"):
         values = raw.astype(dtype)
     if not (np.isfinite(raw).all() and np.isfinite(values).all()):
-        raise hdf5.refusal(path, f"holds NaN or infinity in layer {hdf5.quoted(layer)}")
+        raise hdf5.refusal(path, f"holds NaN or infinity in {hdf5.quoted(weight)} of layer {hdf5.quoted(layer)}")
     return values
 
 

@@ -6,6 +6,7 @@ layout. Therefore each variable is paired with a dataset first, and only then ar
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -35,13 +36,22 @@ def load_weights(model: keras.Model, path: Path) -> None:
             )
             raise GraftError(message)
         assignments = [
-            (variable, read_weight(path, dataset, variable.dtype, ours.name))
+            (variable, read_weight(path, dataset, variable.dtype, ours.name, variable.name))
             for ours, theirs in pairs
             for variable, dataset in zip(ours.weights, theirs.weights, strict=True)
         ]
     for variable, values in assignments:
         variable.assign(values)
-    _refresh(model)
+    refresh(model.layers)
+
+
+def refresh(layers: Iterable[keras.layers.Layer]) -> None:
+    """Let layers that derive values from their weights, as Normalization does, derive them again."""
+    for layer in layers:
+        if isinstance(layer, keras.Model):
+            refresh(layer.layers)
+        elif layer.weights and hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def _match(expected: list[Layer], stored: StoredLayers) -> tuple[list[tuple[Layer, Layer]], list[str]]:
@@ -135,12 +145,3 @@ def _layers_in_order(model: keras.Model) -> list[Layer]:
             numbered = _stem(layer.name) == to_snake_case(type(layer).__name__)
             layers.append(Layer(None if numbered else layer.name, layer.name, weights))
     return layers
-
-
-def _refresh(model: keras.Model) -> None:
-    """Let layers that derive values from their weights, as Normalization does, derive them again."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            _refresh(layer)
-        elif layer.weights and hasattr(layer, "finalize_state"):
-            layer.finalize_state()

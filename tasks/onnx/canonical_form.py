@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import onnx
 from onnx import helper, numpy_helper
 
-from tasks.onnx.graphs import IR_VERSION, OPSET, extract
+from tasks.onnx import graphs
 
 
 class _Node(Protocol):
@@ -53,12 +53,12 @@ def canonical(model: onnx.ModelProto, prefix: str, input_name: str, output_names
         [_rename_batch(output, name) for output, name in zip(outputs, output_names, strict=True)],
         initializers,
     )
-    return helper.make_model(renamed, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return graphs.make_model(renamed, graphs.opset(model))
 
 
 def digest(model: onnx.ModelProto, input_name: str, output_name: str) -> str:
     """Return the SHA-256, in hex, of the computation that leads from one tensor to another, whatever their names."""
-    part = extract(model, input_name, output_name)
+    part = graphs.extract(model, input_name, output_name)
     # Each weight is replaced by its own SHA-256, because every later step copies the graph.
     for tensor in part.graph.initializer:
         content = sha256(numpy_helper.to_array(tensor).tobytes()).digest()
@@ -71,7 +71,7 @@ def digest(model: onnx.ModelProto, input_name: str, output_name: str) -> str:
 
 def topological_order(nodes: Iterable[Node], output_names: Sequence[str]) -> list[Node]:
     """Return the nodes that the outputs need, each after the nodes that make its inputs, in the order of these."""
-    producers = {name: node for node in nodes for name in node.output}
+    producers = {name: node for node in nodes for name in node.output if name}
     ordered: list[Node] = []
     done: set[int] = set()
     pending = [(producers[name], False) for name in reversed(output_names)]
@@ -92,7 +92,8 @@ def _rename_node(node: onnx.NodeProto, node_name: str, new_names: Mapping[str, s
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     copy.name = node_name
-    copy.ClearField("doc_string")
+    for field in ("doc_string", "metadata_props"):
+        copy.ClearField(field)
     copy.input[:] = [new_names[name] for name in node.input]
     copy.output[:] = [new_names[name] for name in node.output]
     attributes = sorted(node.attribute, key=lambda attribute: attribute.name)

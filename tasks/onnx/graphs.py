@@ -1,48 +1,21 @@
-"""ONNX graphs as building blocks: make the resize, join graphs, extract parts, read and write metadata, save.
+"""ONNX graphs as building blocks: join graphs, extract parts, read and write metadata, save.
 
 The blocks fit together by the names of their tensors: `image` -> `resized` -> `features` -> `probabilities`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, compose, helper
+from onnx import TensorProto, compose, helper, version_converter
 from onnx.utils import Extractor
 
+from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file
 
 OPSET = 18
 IR_VERSION = 9
-
-
-def resize_graph(size: int) -> onnx.ModelProto:
-    """Return the graph from `image`, uint8 [N, H, W, 3] of any size, to `resized`, uint8 [N, size, size, 3].
-
-    The filter is linear and antialiased with half-pixel centres, like Pillow's BILINEAR. ONNX Runtime differs from
-    Pillow by one level inside the image and, when it shrinks, by up to about 20 in the outermost rows and columns.
-    Every stage runs this graph, so training and serving do not differ.
-    """
-    nodes = [
-        helper.make_node("Shape", ["image"], ["resize/count"], start=0, end=1),
-        helper.make_node("Concat", ["resize/count", "resize/shape"], ["resize/sizes"], axis=0),
-        helper.make_node(
-            "Resize",
-            ["image", "", "", "resize/sizes"],
-            ["resized"],
-            mode="linear",
-            antialias=1,
-            coordinate_transformation_mode="half_pixel",
-        ),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "resize",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])],
-        [helper.make_tensor_value_info("resized", TensorProto.UINT8, ["N", size, size, 3])],
-        [helper.make_tensor("resize/shape", TensorProto.INT64, [3], [size, size, 3])],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def concatenate_outputs(model: onnx.ModelProto, output_name: str) -> onnx.ModelProto:
@@ -62,15 +35,80 @@ def concatenate_outputs(model: onnx.ModelProto, output_name: str) -> onnx.ModelP
     return copy
 
 
+def make_model(graph: onnx.GraphProto, version: int = OPSET) -> onnx.ModelProto:
+    """Return the graph as a model with that version of ONNX's operators, and the file format that it needs."""
+    opset_import = helper.make_opsetid("", version)
+    file_format = max(IR_VERSION, helper.find_min_ir_version_for([opset_import]))
+    return helper.make_model(graph, opset_imports=[opset_import], ir_version=file_format)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's operators that the model uses; 0 if it does not say."""
+    return max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
+
+
+def select_taps(model: onnx.ModelProto, layers: Sequence[str]) -> onnx.ModelProto:
+    """Return the backbone graph with only the taps of these layers, in its own order, and the nodes that they need.
+
+    `features` joins the vectors of these taps, and the metadata `taps` names them. With all taps the graph stays as it
+    is.
+
+    Raises:
+        GraftError: there is no such tap.
+    """
+    taps = json.loads(metadata(model)["taps"])
+    names = [tap["layer"] for tap in taps]
+    if unknown := [layer for layer in layers if layer not in names]:
+        message = (
+            f"the head uses features of '{unknown[0]}', but the backbone has taps at {', '.join(names)} only. "
+            "Run `dvc repro` on features and head again."
+        )
+        raise GraftError(message)
+    selected = [tap for tap in taps if tap["layer"] in layers]
+    if selected == taps:
+        return model
+    part = extract(model, model.graph.input[0].name, [tap["tensor"] for tap in selected])
+    output_name = model.graph.output[0].name
+    if len(selected) == 1:
+        _rename(part, selected[0]["tensor"], output_name)
+        selected = [selected[0] | {"tensor": output_name}]
+    else:
+        part = concatenate_outputs(part, output_name)
+    part.ir_version = model.ir_version
+    set_metadata(part, metadata(model) | {"taps": json.dumps(selected)})
+    return part
+
+
 def join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph that feeds the output of `first` to the input of `second`; both tensors have the same name."""
+    """Return the graph that feeds the output of `first` to the input of `second`; both tensors have the same name.
+
+    If they use different versions of ONNX's operators, the older one is converted to the newer version. The metadata
+    are those of `first`.
+    """
     output = first.graph.output[0]
+    version = max(opset(first), opset(second))
+    first, second = (_raise_opset(model, version) for model in (first, second))
+    if second.metadata_props:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(second)
+        copy.ClearField("metadata_props")
+        second = copy
     model = compose.merge_models(first, second, io_map=[(output.name, second.graph.input[0].name)])
     model.graph.value_info.append(output)
-    model.ir_version = IR_VERSION
     # merge_models lists the operator set of both graphs.
     del model.opset_import[1:]
     return model
+
+
+def _raise_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    """Return the model with that version of ONNX's operators, and the file format of such models."""
+    file_format = make_model(onnx.GraphProto(), version).ir_version
+    if (opset(model), model.ir_version) == (version, file_format):
+        return model
+    converted = onnx.ModelProto()
+    converted.CopyFrom(model if opset(model) == version else version_converter.convert_version(model, version))
+    converted.ir_version = file_format
+    return converted
 
 
 def extract(model: onnx.ModelProto, input_name: str, output_names: str | Sequence[str]) -> onnx.ModelProto:
@@ -104,3 +142,13 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     onnx.checker.check_model(model, full_check=True)
     with atomic_file(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _rename(model: onnx.ModelProto, name: str, new_name: str) -> None:
+    """Give an output of the model another name."""
+    for node in model.graph.node:
+        node.input[:] = [new_name if value == name else value for value in node.input]
+        node.output[:] = [new_name if value == name else value for value in node.output]
+    for value in [*model.graph.output, *model.graph.value_info]:
+        if value.name == name:
+            value.name = new_name

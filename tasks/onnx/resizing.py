@@ -6,6 +6,7 @@ import onnxruntime
 from tasks.images.preprocessing import Preprocessing
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import digest
+from tasks.onnx.resize import read_crop_share
 from tasks.onnx.sessions import Session
 
 
@@ -18,6 +19,5 @@ def read_preprocessing(model: onnx.ModelProto, augmentation: str = "") -> Prepro
     """Return the preprocessing of `model`, with the SHA-256 of the making of views, if there are any."""
     resized = graphs.extract(model, "image", "resized").graph.output[0]
     size = int(resized.type.tensor_type.shape.dim[1].dim_value)
-    return Preprocessing(
-        size, digest(model, "image", "resized"), augmentation, f"onnxruntime {onnxruntime.__version__}"
-    )
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    return Preprocessing(size, digest(model, "image", "resized"), augmentation, runtime, read_crop_share(model))

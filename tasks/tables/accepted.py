@@ -12,12 +12,16 @@ from tasks.common.files import atomic_file, require
 
 
 class Accepted(NamedTuple):
-    """One accepted image: path below the images' folder, class name, split, SHA-256 of its bytes in hex."""
+    """One accepted image: path below the images' folder, class name, split, SHA-256 of its bytes in hex.
+
+    Images of the same group share a split; None is no group.
+    """
 
     path: str
     label: str
     split: str
     sha256: str
+    group: int | None = None
 
 
 def write(path: Path, manifest: pa.Table, mask: npt.NDArray[np.bool_]) -> None:

@@ -43,6 +43,17 @@ def test_warnings_are_those_of_the_validation_and_the_classes_that_the_accuracy_
     )
 
 
+def test_the_stages_that_train_are_summed_up_in_the_table_and_give_warnings(tmp_path: Path) -> None:
+    assert report.stage_headline(tmp_path, "head") is None
+    (tmp_path / "artifacts" / "head").mkdir(parents=True)
+    summary = {"headline": "ridge, 94.1 % ± 0.8 over 5 folds", "warnings": ["class 'a\nb' has 3 images: 3 folds"]}
+    (tmp_path / "artifacts" / "head" / "summary.json").write_text(json.dumps(summary))
+    outcomes = [Outcome("head", "ran", 2.0)]
+    assert report.table(tmp_path, outcomes)[0]["metrics"] == "ridge, 94.1 % ± 0.8 over 5 folds"
+    assert report.warnings(tmp_path) == ["class 'a\\nb' has 3 images: 3 folds"]
+    assert report.warnings(tmp_path, {"evaluation"}) == []
+
+
 def test_a_summary_of_an_older_version_holds_no_warnings(tmp_path: Path) -> None:
     write_summary_of_validation(tmp_path, median_side=8)
     assert report.warnings(tmp_path) == []

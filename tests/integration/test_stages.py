@@ -31,7 +31,8 @@ COMMON = {
 }
 REMAINING = {
     "finetuning": (
-        "--images photos --accepted validation/accepted.parquet --backbone backbone --head head --out {out}/tuned"
+        "--images photos --accepted validation/accepted.parquet --backbone backbone --head head "
+        "--features features/features.parquet --out {out}/tuned"
     ),
     "export": "--images photos --backbone backbone --tuned {out}/tuned --out {out}/model.onnx",
     "evaluation": (

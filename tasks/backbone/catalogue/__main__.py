@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tasks.backbone.encoder.source import is_encoder
 from tasks.backbone.registry import find_architecture, load_architectures
 from tasks.common.command import quiet_imports, run_command
 
@@ -15,6 +16,11 @@ def main() -> None:
         from tasks.backbone.catalogue.networks import print_networks
 
         print_networks()
+        return
+    if arguments.command == "show" and is_encoder(arguments.name):
+        from tasks.backbone.encoder.description import print_encoder
+
+        print_encoder(arguments.name)
         return
     # TensorFlow takes seconds to import, so a wrong name is reported before.
     for name in arguments.names if arguments.command == "measure" else [arguments.name]:
@@ -44,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     show = commands.add_parser("show", help="layers and cuts of a network", description="Show the layers and cuts.")
-    show.add_argument("name", help="a network's name, or backbones.MODULE:FUNCTION")
+    show.add_argument("name", help="a network's name, backbones.MODULE:FUNCTION, or an .onnx file")
     show.add_argument("--top", action="store_true", help="with the network's own classifier")
     show.add_argument("--input-size", type=int, help="pixels (default: the network's own)")
     show.add_argument("--alpha", type=float, help="width multiplier (default: 1)")

@@ -16,7 +16,7 @@ from tasks.common.params import Backbone
 from tasks.common.progress import say
 from tasks.images import decoding
 from tasks.networks.conversion.keras_to_onnx import preprocess
-from tasks.onnx import graphs
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 
 CLASS_COUNT = 1000
@@ -45,11 +45,16 @@ def classify_images(
         alpha=alpha,
         cut=None,
         pooling="avg",
+        fit="stretch",
+        crop_share=1.0,
+        pad_colour=[0, 0, 0],
+        interpolation="bilinear",
+        preprocessing=None,
         seed=0,
         tolerance=1.0,
     )
     network = pretrained.load(params)
-    resize = Session(graphs.resize_graph(network.source.input_size), threads=1)
+    resize = Session(resize_graph(Resize(network.source.input_size)), threads=1)
     rows: list[tuple[str, ...]] = []
     failures = 0
     for path in paths:

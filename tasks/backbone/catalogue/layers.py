@@ -10,6 +10,7 @@ from tasks.backbone.custom import build_custom
 from tasks.backbone.registry import find_architecture, resolve_size
 from tasks.common import console
 from tasks.networks import cuts
+from tasks.networks.flattening import flatten
 
 COLUMNS = ("layer", "kind", "output", ">parameters", ">cut at")
 
@@ -22,6 +23,7 @@ def print_layers(name: str, input_size: int | None, alpha: float | None, *, incl
         architecture = find_architecture(name)
         size, alpha = resolve_size(architecture, input_size, alpha)
         model = build(architecture, size, alpha, seed=0, include_top=include_top, imagenet=False)
+    model = flatten(model)
     console.print_table(COLUMNS, _layer_rows(model))
     trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     total = model.count_params()
@@ -31,9 +33,10 @@ def print_layers(name: str, input_size: int | None, alpha: float | None, *, incl
 
 
 def _layer_rows(model: keras.Model) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each layer: name, kind, output shape without N, parameters, and the depth of a cut."""
+    """Yield a row for each layer: name, kind, shape of its (first) output without N, parameters, and depth of a cut."""
     layer_list = cuts.list_layers(model, model.name)
     for layer in model.layers:
-        shape = "x".join(str(length) for length in layer.output.shape[1:])
+        first_output = keras.tree.flatten(layer.output)[0]
+        shape = "x".join(str(length) for length in first_output.shape[1:])
         depth = f"{layer_list.depth(layer.name):.3f}" if layer.name in layer_list.cuts else ""
         yield layer.name, type(layer).__name__, shape, f"{layer.count_params():,}", depth

@@ -15,6 +15,7 @@ from tasks.common.progress import say
 from tasks.common.threads import available_cores
 from tasks.networks.conversion.keras_to_onnx import convert_base
 from tasks.onnx import graphs
+from tasks.onnx.resize import Resize
 from tasks.onnx.sessions import Session
 
 BATCH_SIZE = 16
@@ -45,7 +46,7 @@ def measure(architecture: Architecture, min_seconds: float = MIN_SECONDS) -> Mea
     base = build(architecture, size, alpha, seed=0, include_top=False, imagenet=False)
     randomize_batch_norm(base, seed=0)
     start = time.perf_counter()
-    graph = convert_base(base, size, architecture.mode, "avg")
+    graph = convert_base(base, Resize(size), architecture.mode, "avg")
     seconds = time.perf_counter() - start
     error = parity_error(base, graph, size, architecture.mode, "avg")
     transposes = sum(node.op_type == "Transpose" for node in graph.graph.node)

@@ -18,19 +18,23 @@ from tasks.networks import cuts
 from tasks.networks.conversion import channels_first, optimizer_passes, preprocessing, substitutions
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import canonical
+from tasks.onnx.resize import Resize, resize_graph
 
 # Kernels with more elements than this bypass TensorFlow; smaller weights pass, since it folds normalization into them.
 LARGE = 1024
 
+VECTORS, TOKENS, MAPS = 2, 3, 4
+"""Ranks of the outputs of a base: vectors [N, D], tokens [N, T, D] and maps [N, H, W, C]."""
 
-def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.ModelProto:
+
+def convert_base(base: keras.Model, resize: Resize, mode: str, pooling: str) -> onnx.ModelProto:
     """Return the graph from `image`, uint8 [N, H, W, 3] of any size, over `resized` to `features`, float32 [N, D].
 
     Each output of the base is a tap. Its vector is a tensor of the graph; the metadata `taps` names layer, tensor,
     width and depth of each, and `features` concatenates them. BatchNorm runs in inference mode.
 
-    `size` is the side of `resized` in pixels. `mode` is the preprocessing of keras.applications (`caffe`, `tf`,
-    `torch`, or `none` where the base has its own), converted from Keras's own function. For `pooling` see `pool`.
+    `mode` is the preprocessing of keras.applications (`caffe`, `tf`, `torch`, or `none` where the base has its own),
+    converted from Keras's own function. For `pooling` see `pool`.
     """
     layers = cuts.tap_names(base)
     results = ["features"] if len(layers) == 1 else [f"features/{name}" for name in layers]
@@ -39,10 +43,10 @@ def convert_base(base: keras.Model, size: int, mode: str, pooling: str) -> onnx.
     def forward(resized: Any) -> list[Any]:
         return tap_vectors(convertible, preprocess(resized, mode), pooling)
 
-    specification = tf.TensorSpec([None, size, size, 3], tf.uint8, name="resized")
+    specification = tf.TensorSpec([None, resize.size, resize.size, 3], tf.uint8, name="resized")
     converted = _convert(convertible, forward, specification)
     preprocessing.fuse_preprocessing(converted)
-    model = graphs.join(graphs.resize_graph(size), canonical(converted, "base", "resized", results))
+    model = graphs.join(resize_graph(resize), canonical(converted, "base", "resized", results))
     widths = [graphs.output_width(model, index) for index in range(len(results))]
     layer_list = cuts.list_layers(base, base.name)
     rows = [
@@ -89,16 +93,20 @@ def tap_vectors(base: keras.Model, values: Any, pooling: str) -> list[Any]:
 def pool(output: Any, pooling: str) -> Any:
     """Return an output of a base as vectors [N, D].
 
-    Maps [N, H, W, C] are pooled to [N, C] (`avg`, `max`) or flattened to [N, H * W * C] (`none`). Vectors stay.
+    Maps [N, H, W, C] become [N, C] (`avg`, `max`) or [N, H * W * C] (`none`: flattened). Tokens [N, T, D] become [N, D]
+    (`avg`, `max`, or `cls`: the first token) or [N, T * D] (`none`). Vectors stay.
     """
-    if len(output.shape) == 2:  # noqa: PLR2004  [N, D]
+    rank = len(output.shape)
+    if rank == VECTORS:
         return output
-    layer = {
-        "avg": keras.layers.GlobalAveragePooling2D,
-        "max": keras.layers.GlobalMaxPooling2D,
-        "none": keras.layers.Flatten,
-    }[pooling]
-    return layer()(output)
+    if pooling == "none":
+        return keras.layers.Flatten()(output)
+    if pooling == "cls":
+        return output[:, 0]
+    tokens, maps = keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D
+    if pooling == "max":
+        tokens, maps = keras.layers.GlobalMaxPooling1D, keras.layers.GlobalMaxPooling2D
+    return (tokens if rank == TOKENS else maps)()(output)
 
 
 def _convert(model: keras.Model, forward: Callable[[Any], list[Any]], specification: tf.TensorSpec) -> onnx.ModelProto:

@@ -52,11 +52,12 @@ def fuse(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def is_convolution(node: onnx.NodeProto, constants: Constants) -> bool:
-    """Tell whether the node convolves feature maps [N, C, H, W] with constant weights and explicit padding."""
+    """Tell whether the node convolves maps [N, C, H, W] with constant float32 weights and explicit padding."""
     if node.op_type != "Conv" or not set(node.input[1:]) <= constants.keys():
         return False
     has_explicit_padding = get_attribute(node, "auto_pad", b"NOTSET") in {b"NOTSET", b"VALID"}
-    return constants[node.input[1]].ndim == MAP_AXES and has_explicit_padding
+    weights = constants[node.input[1]]
+    return weights.ndim == MAP_AXES and weights.dtype == np.float32 and has_explicit_padding
 
 
 def is_zero_padding(node: onnx.NodeProto, constants: Constants) -> bool:

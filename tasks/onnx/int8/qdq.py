@@ -57,10 +57,10 @@ class _QdqBuilder:
                 self._quantize(name)
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
-        """Tell whether the node is a convolution or a dense layer with constant weights."""
+        """Tell whether the node is a convolution or a dense layer with constant float32 weights."""
         weights = self._constants.get(node.input[1]) if len(node.input) > 1 else None
-        is_dense = node.op_type == "MatMul" and weights is not None and weights.ndim == 2  # noqa: PLR2004
-        return is_dense or is_convolution(node, self._constants)
+        is_matrix = weights is not None and weights.ndim == 2 and weights.dtype == np.float32  # noqa: PLR2004
+        return (node.op_type == "MatMul" and is_matrix) or is_convolution(node, self._constants)
 
     def _origin(self, name: str) -> str:
         """Return the tensor before any pooling, transposition and padding, which work on 8-bit numbers as they are."""

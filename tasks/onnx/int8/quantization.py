@@ -14,6 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper
 
+from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file, cache_folder
 from tasks.common.progress import say
 from tasks.onnx import graphs
@@ -37,9 +38,19 @@ def quantize(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
 
 
 def quantize_backbone(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the backbone graph with a quantized base, from the same `image` to the same taps."""
+    """Return the backbone graph with a quantized base, from the same `image` to the same taps.
+
+    Raises:
+        GraftError: no layer of the base can be quantized.
+    """
     metadata = graphs.metadata(model)
     base = quantize_cached(model, [tap["tensor"] for tap in json.loads(metadata["taps"])])
+    if not any(node.op_type == "QuantizeLinear" for node in base.graph.node):
+        message = (
+            "features.precision is int8, but the base has no layer that can be quantized: no convolution and no dense "
+            "layer with float32 weights, or it runs image by image. Set it to float32 or bf16."
+        )
+        raise GraftError(message)
     backbone = graphs.join(graphs.extract(model, "image", "resized"), base)
     graphs.set_metadata(backbone, metadata)
     return backbone

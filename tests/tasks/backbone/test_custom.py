@@ -24,12 +24,29 @@ def two_outputs(input_size):
 def grey(input_size):
     source = keras.Input((input_size, input_size, 1))
     return keras.Model(source, keras.layers.Conv2D(4, 3)(source))
+def sequential(input_size):
+    return keras.Sequential([keras.layers.Conv2D(4, 3)])
+def sequential_for_others(input_size):
+    return keras.Sequential([keras.layers.Dense(4), keras.layers.Reshape((3,))])
+def two_inputs(input_size):
+    sources = [keras.Input((input_size, input_size, 3)) for _ in range(2)]
+    return keras.Model(sources, keras.layers.Add()(sources))
+def lambda_layer(input_size):
+    source = keras.Input((input_size, input_size, 3))
+    return keras.Model(source, keras.layers.Lambda(lambda values: values * 2)(source))
 class Mine(keras.layers.Layer):
     def call(self, values):
         return values
 def own_layer(input_size):
     source = keras.Input((input_size, input_size, 3))
     return keras.Model(source, Mine()(source))
+@keras.saving.register_keras_serializable()
+class Registered(Mine):
+    pass
+def registered(input_size):
+    source = keras.Input((input_size, input_size, 3))
+    inner = keras.Sequential([keras.Input((input_size, input_size, 3)), Registered()])
+    return keras.Model(source, inner(source))
 number = 5
 """
 
@@ -60,6 +77,11 @@ def test_a_custom_network_is_built_by_its_function() -> None:
 
 
 @pytest.mark.usefixtures("repository")
+def test_a_sequential_without_an_input_is_built_for_images_of_the_input_size() -> None:
+    assert build_custom("backbones.mine:sequential", 20, seed=0).output_shape == (None, 18, 18, 4)
+
+
+@pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
@@ -77,7 +99,11 @@ def test_a_custom_network_is_built_by_its_function() -> None:
         ("backbones.mine:nothing", 20, "returned NoneType; expected a functional Keras model."),
         ("backbones.mine:two_outputs", 20, "and 2 outputs; expected one input (None, 20, 20, 3) and one output."),
         ("backbones.mine:grey", 20, "of inputs (None, 20, 20, 1) and 1 outputs; expected one input (None, 20, 20, 3)"),
-        ("backbones.mine:own_layer", 20, "returned a model that cannot be written down: "),
+        ("backbones.mine:own_layer", 20, "with the layer 'mine' of class Mine; expected Keras's own layers only."),
+        ("backbones.mine:registered", 20, "with the layer 'registered' of class Registered; expected Keras's own"),
+        ("backbones.mine:lambda_layer", 20, "returned a model that cannot be written down: "),
+        ("backbones.mine:two_inputs", 20, "of inputs (None, 20, 20, 3), (None, 20, 20, 3) and 1 outputs; expected one"),
+        ("backbones.mine:sequential_for_others", 20, "backbones.mine:sequential_for_others': ValueError: "),
     ],
     ids=[
         "no size",
@@ -91,6 +117,10 @@ def test_a_custom_network_is_built_by_its_function() -> None:
         "two outputs",
         "grey images",
         "own layer class",
+        "own layer class inside, registered",
+        "lambda",
+        "two inputs",
+        "sequential that cannot be built",
     ],
 )
 def test_a_custom_network_that_cannot_be_used_is_reported_in_one_line(name: str, size: int | None, reason: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import onnx
 import pytest
 
 from tasks.backbone import pretrained
+from tasks.backbone.catalogue.layers import print_layers
 from tasks.backbone.construction import build
+from tasks.backbone.custom import build_custom
 from tasks.backbone.registry import find_architecture
 from tasks.backbone.stage import prepare_backbone
 from tasks.common.errors import GateError, GraftError
@@ -75,6 +78,13 @@ def test_the_files_state_their_facts_and_have_the_same_bytes_in_every_run(tmp_pa
         "licence": "own",
         "include_top": False,
         "input_size": 32,
+        "resize": {
+            "size": 32,
+            "fit": "stretch",
+            "crop_share": 1.0,
+            "pad_colour": [0, 0, 0],
+            "interpolation": "bilinear",
+        },
         "alpha": 0.25,
         "mode": "tf",
         "pooling": "avg",
@@ -184,14 +194,17 @@ def test_a_custom_network_with_a_weights_file_becomes_a_base(
     path = tmp_path / "mine.weights.h5"
     model.save_weights(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    params = own.model_copy(update={"weights": str(path), "sha256": digest, "seed": 0})
+    fit = {"fit": "crop", "crop_share": 0.5, "pad_colour": [0, 0, 0], "interpolation": "bicubic"}
+    params = own.model_copy(update={"weights": str(path), "sha256": digest, "seed": 0, **fit})
     prepare_backbone(params, ["block2", "block3"], tmp_path / "out")
     facts = read_facts(tmp_path / "out")
     assert (facts["name"], facts["weights_sha256"], facts["mode"]) == ("backbones.small:build", digest, "none")
     assert facts["taps"] == ["block2_relu", "block3_relu"]
-    images = noise(1, 32, 32)[None]
+    assert facts["resize"] == {"size": 32, **fit}
+    images = noise(1, 64, 90)[None]
     actual = run_onnx(tmp_path / "out", images)
-    assert_close(actual[:, 32:], np.asarray(model(images.astype(np.float32))).mean((1, 2)))
+    centre = images[:, 16:48, 29:61]
+    assert_close(actual[:, 32:], np.asarray(model(centre.astype(np.float32))).mean((1, 2)))
 
 
 @pytest.mark.parametrize(
@@ -210,3 +223,94 @@ def test_settings_of_published_networks_are_refused_for_a_custom_network(
     with pytest.raises(GraftError) as caught:
         pretrained.load(params)
     assert message in str(caught.value)
+
+
+MODULE = """
+import keras
+layers = keras.layers
+def inner(size):
+    return keras.Sequential([
+        keras.Input((size, size, 3)), layers.Conv2D(4, 3, name="conv_1"), layers.BatchNormalization(name="bn"),
+        layers.Conv2D(6, 3, name="conv_2")], name="inner")
+def nested(size):
+    source = keras.Input((size, size, 3))
+    return keras.Model(source, inner(size)(layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(source)))
+def tokens(size):
+    source = keras.Input((size, size, 3))
+    maps = layers.Conv2D(5, 8, strides=8, name="patches")(source)
+    return keras.Model(source, layers.Reshape((-1, 5), name="tokens")(maps))
+def infinite(size):
+    source = keras.Input((size, size, 3))
+    values = layers.Conv2D(4, 3, name="conv_1")(source)
+    large = layers.Conv2D(4, 3, name="conv_2", bias_initializer=keras.initializers.Constant(3e38))(values)
+    return keras.Model(source, layers.ReLU(name="end")(layers.Add(name="sum")([large, large])))
+"""
+
+
+@pytest.fixture
+def own(small: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backbone:
+    """Return params of a network in the module `own`, in a folder `backbones` of its own."""
+    (tmp_path / "backbones").mkdir()
+    (tmp_path / "backbones" / "__init__.py").touch()
+    (tmp_path / "backbones" / "own.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.split(".")[0] == "backbones"]:
+        monkeypatch.delitem(sys.modules, name)
+    return small.model_copy(update={"name": "backbones.own:nested", "alpha": None})
+
+
+def test_layers_inside_a_nested_model_can_be_cut_and_tapped_after_weights_of_its_own_layout(
+    tmp_path: Path, own: Backbone
+) -> None:
+    model = build_custom(own.name, 32, seed=7)
+    path = tmp_path / "nested.weights.h5"
+    model.save_weights(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    params = own.model_copy(update={"weights": str(path), "sha256": digest, "cut": "conv_2"})
+    prepare_backbone(params, ["conv_1", 1.0], tmp_path / "out")
+    facts = read_facts(tmp_path / "out")
+    assert facts["cuts"] == ["rescaling", "conv_1", "bn", "conv_2"]
+    assert facts["taps"] == ["conv_1", "conv_2"]
+    images = noise(1, 32, 32)[None]
+    expected = np.asarray(model(images.astype(np.float32), training=False)).mean((1, 2))
+    assert_close(run_onnx(tmp_path / "out", images)[:, 4:], expected)
+
+
+@pytest.mark.usefixtures("own")
+def test_the_cuts_inside_a_nested_model_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_layers("backbones.own:nested", 32, None, include_top=False)
+    lines = capsys.readouterr().out.splitlines()
+    shown = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert shown["conv_1"] == ["Conv2D", "30x30x4", "112", "0.500"]
+    assert shown["conv_2"] == ["Conv2D", "28x28x6", "222", "1.000"]
+    assert "inner" not in shown
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "none", "cls"])
+def test_tokens_are_pooled_or_flattened_or_the_first_is_taken(tmp_path: Path, own: Backbone, pooling: str) -> None:
+    params = own.model_copy(update={"name": "backbones.own:tokens", "pooling": pooling})
+    prepare_backbone(params, "auto", tmp_path / "out")
+    images = np.stack([noise(seed, 32, 32) for seed in range(2)])
+    tokens = np.asarray(pretrained.load(params).model(images.astype(np.float32)))
+    expected = {"avg": tokens.mean(1), "max": tokens.max(1), "none": tokens.reshape(2, -1), "cls": tokens[:, 0]}
+    assert_close(run_onnx(tmp_path / "out", images)[:, -expected[pooling].shape[1] :], expected[pooling])
+
+
+def test_the_first_layer_whose_values_are_not_finite_is_named(tmp_path: Path, own: Backbone) -> None:
+    with pytest.raises(GraftError) as caught:
+        prepare_backbone(own.model_copy(update={"name": "backbones.own:infinite"}), None, tmp_path / "out")
+    assert str(caught.value) == (
+        "layer 'sum' of backbones.own:infinite gives values that are not finite (inf). Check its weights."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_taps_that_auto_means_are_reported(
+    tmp_path: Path, small: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = small.model_copy(update={"cut": "conv_pw_5_relu"})
+    prepare_backbone(params, "auto", tmp_path / "out")
+    taps = ["conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu"]
+    assert read_facts(tmp_path / "out")["taps"] == taps
+    assert f"backbone: features.taps is auto, which means {', '.join(taps)}\n" in capsys.readouterr().err

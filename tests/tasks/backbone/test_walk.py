@@ -23,6 +23,7 @@ from tasks.backbone.stage import prepare_backbone
 from tasks.common.params import Params
 from tasks.networks.conversion.keras_to_onnx import convert_head, keras_forward
 from tasks.onnx import graphs
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 
 # One network of each family that converts in seconds, at a size that keeps it cheap but leaves its last maps larger
@@ -138,7 +139,7 @@ def test_published_weights_become_an_exported_file_that_equals_keras(
             keras.layers.Dense(CLASSES, "softmax", kernel_initializer="random_normal"),
         ]
     )
-    resize = Session(graphs.resize_graph(size), threads=1)
+    resize = Session(resize_graph(Resize(size)), threads=1)
     run_keras = keras_forward(model, size, architecture.mode, params.pooling)
     random = np.random.default_rng(4)
     images = [random.integers(0, 256, (count, 61, 87, 3), dtype=np.uint8) for count in BATCH_SIZES]

@@ -13,6 +13,7 @@ from tasks.common.params import Params
 from tasks.evaluation.stage import evaluate_model
 from tasks.images.decoding import read
 from tasks.onnx import graphs
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tasks.store import Store
 from tasks.tables.accepted import Accepted
@@ -57,7 +58,7 @@ def write_model(path: Path) -> None:
         [numpy_helper.from_array(value, name) for name, value in (constants | {"one": np.array([1])}).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    model = graphs.join(graphs.resize_graph(SIZE), model)
+    model = graphs.join(resize_graph(Resize(SIZE)), model)
     helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
     graphs.save(model, path)
 

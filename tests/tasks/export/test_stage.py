@@ -3,8 +3,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tasks.common.errors import GateError, GraftError
 from tasks.common.params import Params
@@ -39,6 +41,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path:
     return folder
 
 
+def linear_head(weights: npt.NDArray[np.float32]) -> onnx.ModelProto:
+    """Return the graph of a dense layer with softmax, its weights [D, classes] given."""
+    width, classes = weights.shape
+    nodes = [
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "head",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", width])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    opset = helper.make_opsetid("", graphs.OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=graphs.IR_VERSION)
+
+
 def export(trained: Path, backbone: Path, out: Path, settings: Params, tuned: Path | None = None) -> onnx.ModelProto:
     export_model(trained / "photos", backbone, tuned or trained / "tuned", out, settings.export)
     return onnx.load(out)
@@ -70,8 +90,33 @@ def test_the_file_names_its_classes_its_backbone_and_the_hashes_of_its_parts(
     assert json.loads(metadata["classes"]) == CLASSES
     assert json.loads(metadata["finetuned"]) is False
     assert json.loads(metadata["backbone"])["name"] == "MobileNet"
+    assert json.loads(metadata["taps"]) == ["conv_pw_13_relu"]
     assert metadata["base_sha256"] == sha256((backbone / "backbone.onnx").read_bytes()).hexdigest()
     assert metadata["head_sha256"] == sha256((trained / "tuned" / "head.onnx").read_bytes()).hexdigest()
+
+
+def test_a_head_of_low_taps_makes_a_smaller_file_without_the_layers_above_them(
+    trained: Path, tmp_path: Path, settings: Params
+) -> None:
+    from tasks.backbone.stage import prepare_backbone
+
+    params = settings.backbone.model_copy(update={"cut": "conv_pw_6_relu"})
+    prepare_backbone(params, ["conv_pw_1_relu", "conv_pw_3_relu", 1.0], tmp_path / "backbone")
+    base = onnx.load(tmp_path / "backbone" / "backbone.onnx")
+    taps = json.loads(graphs.metadata(base)["taps"])[:2]
+    width = sum(tap["width"] for tap in taps)
+    paths, _, classes = reference.read(trained / "tuned" / "reference.parquet")
+    run_base = Session(base, threads=1)
+    features = np.concatenate([run_base(read(trained / "photos" / path)[None])[:, :width] for path in paths])
+    weights = np.random.default_rng(0).normal(0, 0.1, (width, len(classes))).astype(np.float32)
+    (tmp_path / "tuned").mkdir()
+    head = linear_head(weights)
+    graphs.set_metadata(head, {"taps": json.dumps([tap["layer"] for tap in taps])})
+    graphs.save(head, tmp_path / "tuned" / "head.onnx")
+    reference.write(tmp_path / "tuned" / "reference.parquet", paths, Session(head, threads=1)(features), classes)
+    model = export(trained, tmp_path / "backbone", tmp_path / "model.onnx", settings, tmp_path / "tuned")
+    assert json.loads(graphs.metadata(model)["taps"]) == ["conv_pw_1_relu", "conv_pw_3_relu"]
+    assert model.ByteSize() < base.ByteSize() / 4
 
 
 def test_the_same_bytes_are_written_twice(trained: Path, backbone: Path, tmp_path: Path, settings: Params) -> None:

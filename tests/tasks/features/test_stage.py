@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
 from tasks.backbone.stage import prepare_backbone
@@ -24,11 +26,15 @@ from tasks.common.params import Params
 from tasks.extraction import runtimes
 from tasks.features.stage import extract_features
 from tasks.images.decoding import decode, read
+from tasks.onnx import graphs
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tasks.store import Store
 from tasks.store.usage import usage
 from tasks.tables.accepted import Accepted
 from tests.tasks.conftest import ROOT, hash_file, noise, write_accepted, write_photos
+
+SIZE = 8
 
 # A run in a process of its own, with segments so small that it can be killed between two of them.
 RUN = """
@@ -312,6 +318,50 @@ def test_features_that_do_not_fit_on_the_disk_are_refused_beforehand_with_the_fi
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(GraftError, match="features of 16 vectors take 0.0 GB, but .* has 0.0 GB free. Make room"):
         run()
+
+
+def test_features_that_are_not_finite_are_refused_with_image_and_tap_named(
+    run: Run, rows: list[Accepted], tmp_path: Path
+) -> None:
+    dark = [row for row in rows if row.label == "dark"]
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / dark[1].path)
+    write_accepted(tmp_path / "accepted.parquet", dark, tmp_path / "photos")
+    run.backbone = tmp_path / "divides"
+    run.backbone.mkdir()
+    graphs.save(reciprocal_of_the_mean(), run.backbone / "backbone.onnx")
+    with pytest.raises(GraftError) as caught:
+        run()
+    assert str(caught.value) == (
+        f"the features of {dark[1].path} at 'reciprocal' are not finite (inf). "
+        "Take the image out of the dataset, or use other weights."
+    )
+    assert not (tmp_path / "features.parquet").exists()
+
+
+def reciprocal_of_the_mean() -> onnx.ModelProto:
+    """Return a backbone with two taps: the mean of each channel, and its reciprocal, which black pixels do not have."""
+    nodes = [
+        helper.make_node("Cast", ["resized"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["values", "axes"], ["features/mean"], keepdims=0),
+        helper.make_node("Reciprocal", ["features/mean"], ["features/reciprocal"]),
+    ]
+    names = ["features/mean", "features/reciprocal"]
+    graph = helper.make_graph(
+        nodes,
+        "base",
+        [helper.make_tensor_value_info("resized", TensorProto.UINT8, ["N", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in names],
+        [helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2])],
+    )
+    opset = helper.make_opsetid("", graphs.OPSET)
+    base = helper.make_model(graph, opset_imports=[opset], ir_version=graphs.IR_VERSION)
+    model = graphs.concatenate_outputs(graphs.join(resize_graph(Resize(SIZE)), base), "features")
+    taps = [
+        {"layer": name.partition("/")[2], "tensor": name, "width": 3, "depth": depth}
+        for name, depth in zip(names, (0.5, 1.0), strict=True)
+    ]
+    graphs.set_metadata(model, {"taps": json.dumps(taps), "backbone": json.dumps({"name": "mine"})})
+    return model
 
 
 def test_onnxruntime_computes_in_float32_alone(run: Run) -> None:

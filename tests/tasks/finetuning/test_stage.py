@@ -1,6 +1,8 @@
+import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,195 +16,281 @@ import pytest
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.finetuning.__main__ import main
-from tasks.finetuning.parts import join_head, split_base
+from tasks.finetuning.inputs import Inputs
 from tasks.finetuning.stage import finetune
-from tasks.head.classifier import build_head
+from tasks.finetuning.unchanged_head import FILES
 from tasks.images.decoding import read
 from tasks.networks import saving
-from tasks.networks.conversion.keras_to_onnx import preprocess
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
-from tasks.store import Store
 from tasks.tables import reference
-from tests.tasks.conftest import ROOT, noise, write_accepted, write_photos
+from tests.tasks.conftest import ROOT, write_accepted
+from tests.tasks.finetuning.small_inputs import CLASSES, TAP, write_features, write_head, write_images
 
 CUT = "conv_pw_11_relu"
-FEATURES = np.random.default_rng(0).random((9, 256), np.float32)
-FILES = (
-    "backbone.onnx",
-    "base.json",
-    "base.weights.h5",
-    "head.json",
-    "head.onnx",
-    "head.weights.h5",
-    "head_history.csv",
-    "history.csv",
-    "metrics.json",
-    "reference.parquet",
-)
-
+RECORDS = ("history.csv", "metrics.json", "mixtures.csv", "summary.json")
+SET_ASIDE = "vertical/4.png"
 
 SCRIPT = """
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 from tasks.common import params
+from tasks.common.progress import say
+from tasks.finetuning import checkpoint
+from tasks.finetuning.inputs import Inputs
 from tasks.finetuning.stage import finetune
-from tasks.store import Store
-section = params.load(Path("params.yaml")).finetuning.model_copy(update={"epochs": 2, "batch_size": 6})
-for name in ("first", "second"):
-    finetune(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path("head"), Path(name), section,
-             Store("store"))
+
+def write_and_end(path, state, write=checkpoint.write):
+    write(path, state)
+    if state.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sections = params.load(Path("params.yaml"))
+extraction = sections.features.model_copy(update={"views": 2, "store": "store"})
+inputs = Inputs(Path("photos"), Path("accepted.parquet"), Path(sys.argv[1]), Path("head"), Path("features.parquet"))
+for name, settings in json.loads(sys.argv[2]).items():
+    say(name)
+    if name == "killed":
+        checkpoint.write = write_and_end
+    finetuning = sections.finetuning.model_copy(update={"batch_size": 6, "learning_rate": 2e-3} | settings)
+    finetune(inputs, Path(name), finetuning, extraction, sections.augmentation)
 """
+RUNS: dict[str, dict[str, Any]] = {
+    "first": {"epochs": 4, "layer_decay": 0.9},
+    "spoiled": {"epochs": 2, "learning_rate": 0.05},
+    "live": {"epochs": 2, "live": True, "refit": True},
+    "killed": {"epochs": 4, "layer_decay": 0.9},
+}
+
+
+def run(folder: Path, backbone: Path, runs: dict[str, dict[str, Any]]) -> tuple[int, str]:
+    """Fine-tune in a process of its own, because the number of TensorFlow's threads is fixed once it runs."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRAFT_CACHE": "cache"}
+    command = [sys.executable, "-c", SCRIPT, str(backbone), json.dumps(runs)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, check=False, timeout=300, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    return done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path:
-    """Tune twice, into `first` and `second`, for two epochs from an untrained head.
-
-    This takes a process of its own, because the number of TensorFlow's threads is fixed once it runs.
-    """
+    """Fine-tune in several ways; the last run is killed after an epoch and goes on in another process."""
     folder = tmp_path_factory.mktemp("tuned")
-    write_accepted(folder / "accepted.parquet", write_photos(folder / "photos", 12))
-    keras.utils.set_random_seed(0)
-    saving.save(build_head(FEATURES, 2, [8], 0.1), folder / "head", "head")
-    (folder / "head" / "history.csv").write_text("epoch\n")
+    rows = write_images(folder / "photos")
+    write_accepted(folder / "accepted.parquet", rows)
+    # An image that vanished before the features were computed has none.
+    (folder / "photos" / SET_ASIDE).unlink()
+    write_features(folder / "features.parquet", [row for row in rows if row.path != SET_ASIDE], views=2)
+    write_head(folder / "head")
     shutil.copy(ROOT / "params.yaml", folder)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SCRIPT, str(backbone)]
-    subprocess.run(command, cwd=folder, env=environment, check=True, timeout=300)
+    code, lines = run(folder, backbone, RUNS)
+    assert code == -signal.SIGKILL, lines
+    (folder / "checkpoints.txt").write_text("\n".join(path.suffix for path in (folder / "cache/finetuning").iterdir()))
+    code, more_lines = run(folder, backbone, {"resumed": RUNS["killed"]})
+    assert code == 0, more_lines
+    (folder / "lines.txt").write_text(lines + more_lines)
     return folder
+
+
+def lines_of(tuned: Path, name: str) -> list[str]:
+    """Return the lines of one of the runs, without those of TensorFlow."""
+    names = {*RUNS, "resumed"}
+    lines = (tuned / "lines.txt").read_text().splitlines()
+    lines = [line for line in lines if line in names or line.startswith("finetuning: ")]
+    lines = lines[lines.index(name) + 1 :]
+    ends = [number for number, line in enumerate(lines) if line in names]
+    return lines[: ends[0] if ends else None]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def weights(layer: keras.layers.Layer) -> list[bytes]:
     return [np.asarray(weight).tobytes() for weight in layer.get_weights()]
 
 
-@pytest.mark.parametrize("cut", ["conv1", "conv_dw_4_bn", "conv_pw_6_relu", CUT, "conv_pw_13_bn"])
-def test_the_two_parts_together_are_the_base(backbone: Path, cut: str) -> None:
-    base = saving.load(backbone / "keras", "base")
-    lower, upper = split_base(base, cut)
-    images = preprocess(np.stack([noise(seed, 64, 64) for seed in range(3)]), "tf")
-    expected = np.asarray(base(images, training=False))
-    outputs = np.asarray(upper(lower(images, training=False), training=False))
-    assert np.abs(outputs - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert lower.count_params() + upper.count_params() == base.count_params()
+def test_a_run_that_was_killed_goes_on_and_writes_the_bytes_of_an_undisturbed_one(tuned: Path) -> None:
+    assert not (tuned / "killed").exists()
+    assert (tuned / "checkpoints.txt").read_text() == ".safetensors"
+    expected = "finetuning: an earlier run was interrupted; training goes on after its epoch 2"
+    assert expected in lines_of(tuned, "resumed")
+    written = contents(tuned / "resumed")
+    assert sorted(written) == sorted(["backbone.onnx", "keras/base.json", "keras/base.weights.h5", *FILES, *RECORDS])
+    assert written == contents(tuned / "first")
 
 
-def test_the_parts_share_the_weights_of_the_base(backbone: Path) -> None:
-    base = saving.load(backbone / "keras", "base")
-    _, upper = split_base(base, CUT)
-    layer = upper.get_layer("conv_pw_13")
-    layer.set_weights([weight + 1 for weight in layer.get_weights()])
-    assert weights(base.get_layer("conv_pw_13")) == weights(layer)
+def test_checkpoints_are_removed_when_the_stage_ends(tuned: Path) -> None:
+    assert list((tuned / "cache" / "finetuning").iterdir()) == []
 
 
-def test_only_convolutions_above_the_cut_and_the_head_are_trained(backbone: Path) -> None:
-    base = saving.load(backbone / "keras", "base")
-    _, upper = split_base(base, CUT)
-    head = build_head(FEATURES, 2, [8], 0.1)
-    model = join_head(upper, head, "avg")
-    trained = {variable.path for variable in model.trainable_variables}
-    expected = ["conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13", "dense_0", "probabilities"]
-    assert {path.split("/")[-2] for path in trained} == set(expected)
+def test_activations_of_all_views_are_computed_once_for_all_runs(tuned: Path) -> None:
+    first = lines_of(tuned, "first")
+    # 11 training images in two views and 6 validation images.
+    assert first[0] == (
+        "finetuning: activations at 'conv_pw_11_relu' of 28 views take 0.2 MB in a file while training, and 0.2 MB "
+        "more in the feature store"
+    )
+    assert "finetuning: boundary: 28 vectors wanted, 0 in the store" in first
+    assert "finetuning: boundary: 28 vectors wanted, 28 in the store" in lines_of(tuned, "spoiled")
+    assert "finetuning: boundary: 6 vectors wanted, 6 in the store" in lines_of(tuned, "live")
 
 
 def test_batch_statistics_and_everything_up_to_the_cut_stay_as_they_were(backbone: Path, tuned: Path) -> None:
-    before, after = saving.load(backbone / "keras", "base"), saving.load(tuned / "first", "base")
-    above = False
-    trained = []
-    for layer, tuned_layer in zip(before.layers, after.layers, strict=True):
-        if above and isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
-            trained.append(layer.name)
-            assert weights(layer) != weights(tuned_layer), layer.name
-        else:
-            assert weights(layer) == weights(tuned_layer), layer.name
-        above = above or layer.name == CUT
-    assert trained == ["conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13"]
+    before, after = saving.load(backbone / "keras", "base"), saving.load(tuned / "first" / "keras", "base")
+    changed = [
+        layer.name for layer, other in zip(before.layers, after.layers, strict=True) if weights(layer) != weights(other)
+    ]
+    assert changed == ["conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13"]
 
 
-def test_the_head_is_trained_too(tuned: Path) -> None:
-    before, after = saving.load(tuned / "head", "head"), saving.load(tuned / "first", "head")
-    assert weights(before.get_layer("dense_0")) != weights(after.get_layer("dense_0"))
-    assert before.to_json() == after.to_json()
+def test_the_best_mixture_is_written_and_said(tuned: Path) -> None:
+    metrics = json.loads((tuned / "first" / "metrics.json").read_text())
+    rows = {float(row["mixture"]): row for row in table(tuned / "first" / "mixtures.csv")}
+    assert list(rows) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    best = rows[metrics["mixture"]]
+    assert metrics["mixture"] > 0
+    assert float(best["log_loss"]) == metrics["val_loss"] == min(float(row["log_loss"]) for row in rows.values())
+    assert float(rows[0]["log_loss"]) == metrics["head_val_loss"] > metrics["val_loss"]
+    line = lines_of(tuned, "first")[-1]
+    assert line.startswith(f"finetuning: mixture {metrics['mixture']} won on 6 validation images: log loss ")
 
 
-def test_the_same_seed_writes_the_same_bytes(tuned: Path) -> None:
-    first, second = (
-        {path.name: path.read_bytes() for path in (tuned / name).iterdir()} for name in ("first", "second")
-    )
-    assert sorted(first) == list(FILES)
-    assert first == second
+def test_the_start_is_epoch_0_of_the_learning_curves(tuned: Path) -> None:
+    history = table(tuned / "first" / "history.csv")
+    assert [row["epoch"] for row in history] == [*map(str, range(5))]
+    assert (history[0]["train_loss"], history[0]["train_accuracy"]) == ("", "")
+    assert float(history[0]["val_loss"]) > 0
 
 
-def test_the_record_is_what_the_written_graphs_predict_for_the_validation_images(tuned: Path) -> None:
-    base, head = (Session(onnx.load(tuned / "first" / f"{name}.onnx"), threads=1) for name in ("backbone", "head"))
-    paths, expected, classes = reference.read(tuned / "first" / "reference.parquet")
-    assert classes == ["dark", "light"]
+@pytest.mark.parametrize("name", ["first", "live"])
+def test_the_record_is_what_the_written_graphs_predict_for_the_validation_images(tuned: Path, name: str) -> None:
+    base, head = (Session(onnx.load(tuned / name / f"{part}.onnx"), threads=1) for part in ("backbone", "head"))
+    paths, expected, classes = reference.read(tuned / name / "reference.parquet")
+    assert classes == CLASSES
     assert paths == [f"{label}/{number}.png" for label in classes for number in (2, 6, 10)]
     probabilities = np.concatenate([head(base(read(tuned / "photos" / path)[None])) for path in paths])
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
-def test_the_tuned_graph_keeps_the_metadata_of_the_base(backbone: Path, tuned: Path) -> None:
-    before, after = (graphs.metadata(onnx.load(folder / "backbone.onnx")) for folder in (backbone, tuned / "first"))
-    assert before == after
-    assert json.loads(after["backbone"])["name"] == "MobileNet"
+def test_the_tuned_graphs_keep_the_metadata_of_the_originals(backbone: Path, tuned: Path) -> None:
+    first = tuned / "first"
+    pairs = [(backbone / "backbone.onnx", first / "backbone.onnx"), (tuned / "head" / "head.onnx", first / "head.onnx")]
+    for before, after in pairs:
+        assert graphs.metadata(onnx.load(before)) == graphs.metadata(onnx.load(after))
+    assert json.loads(graphs.metadata(onnx.load(first / "head.onnx"))["taps"]) == [TAP.layer]
+
+
+def test_a_rate_that_spoils_the_network_leaves_the_head_as_it_is(tuned: Path) -> None:
+    written = contents(tuned / "spoiled")
+    assert sorted(written) == sorted([*FILES, *RECORDS])
+    assert {name: written[name] for name in FILES} == {name: (tuned / "head" / name).read_bytes() for name in FILES}
+    metrics = json.loads(written["metrics.json"])
+    assert metrics["mixture"] == 0
+    assert metrics["val_loss"] == metrics["head_val_loss"]
+    warning, winner = lines_of(tuned, "spoiled")[-2:]
+    assert warning.startswith("finetuning: warning: the loss has grown to ")
+    assert warning.endswith(
+        " in epoch 2 at a learning rate of up to 0.031; training stops and the best weights so far are kept. "
+        "Lower finetuning.learning_rate."
+    )
+    assert winner.startswith("finetuning: mixture 0, the head alone, won on 6 validation images: log loss ")
+    assert winner.endswith("; no epoch of training was better")
+
+
+def test_live_training_says_that_it_is_slow_and_refit_trains_again_from_the_final_head(tuned: Path) -> None:
+    lines = lines_of(tuned, "live")
+    metrics = json.loads((tuned / "live" / "metrics.json").read_text())
+    expected = [
+        (
+            "finetuning: live training without a GPU is slow, since every image passes the whole base in every epoch; "
+            "finetuning.live false trains from stored activations"
+        ),
+        f"finetuning: training once more for {metrics['best_epoch']} epochs, on training and validation images",
+    ]
+    assert [line for line in expected if line not in lines] == []
+    # The final head lies nearer to the result than the start does.
+    result = saving.load(tuned / "live", "head").get_layer("probabilities").get_weights()[0]
+    final, start = (
+        saving.load(tuned / "head", name).get_layer("probabilities").get_weights()[0] for name in ("head", "start")
+    )
+    assert np.abs(result - final).mean() < np.abs(result - start).mean() / 2
 
 
 @pytest.mark.parametrize(
-    ("cut", "taps", "expected"),
+    ("cut", "mode", "expected"),
     [
-        ("conv_pw_13_relu", None, "'conv_pw_13_relu' is the last layer of MobileNet: nothing is above it to train."),
-        (1.0, None, "'conv_pw_13_relu' is the last layer of MobileNet: nothing is above it to train."),
-        ("conv_pw_11_rel", None, "MobileNet has no layer or block 'conv_pw_11_rel'. Did you mean 'conv_pw_11_relu'?"),
-        ("CONV_PW_13", None, "Did you mean 'conv_pw_13'? `graft backbones show MobileNet` lists its cuts."),
-        ("qqq", None, "MobileNet has no layer or block 'qqq'."),
         (
-            "conv_pw_11_relu",
-            ["conv_pw_5_relu", "conv_pw_13_relu"],
+            "conv_pw_11_rel",
+            "tf",
             (
-                "'conv_pw_11_relu' lies above the tap 'conv_pw_5_relu', whose features would stay as they are. "
-                "Choose 'conv_pw_5_relu' or a cut below it, or take that one out of features.taps."
+                "finetuning.cut: MobileNet has no layer or block 'conv_pw_11_rel'. Did you mean 'conv_pw_11_relu'? "
+                "`graft backbones show MobileNet` lists its cuts."
+            ),
+        ),
+        (
+            CUT,
+            "encoder",
+            (
+                "fine-tuning needs a Keras network, and backbone.name MobileNet is an ONNX encoder. "
+                "Set finetuning.enabled to false."
             ),
         ),
     ],
-    ids=["last layer", "whole depth", "nearest layer", "nearest block", "unknown", "above a tap"],
+    ids=["no such cut", "encoder"],
 )
-def test_a_cut_that_cannot_be_used_is_refused_before_anything_is_loaded(
-    backbone: Path, tmp_path: Path, settings: Params, cut: str | float, taps: list[str] | None, expected: str
+def test_what_cannot_be_tuned_is_refused_before_anything_is_loaded(
+    backbone: Path, tmp_path: Path, settings: Params, cut: str, mode: str, expected: str
 ) -> None:
     facts = json.loads((backbone / "backbone.json").read_text())
-    (tmp_path / "backbone.json").write_text(json.dumps(facts | {"taps": taps or facts["taps"]}))
+    (tmp_path / "backbone.json").write_text(json.dumps(facts | {"mode": mode}))
     params = settings.finetuning.model_copy(update={"cut": cut})
+    inputs = Inputs(tmp_path, *[tmp_path] * 4)
     with pytest.raises(GraftError) as caught:
-        finetune(tmp_path, tmp_path / "accepted.parquet", tmp_path, tmp_path, tmp_path / "out", params, Store(tmp_path))
-    assert str(caught.value).startswith("finetuning.cut")
-    assert expected in str(caught.value)
+        finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation)
+    assert str(caught.value) == expected
     assert not (tmp_path / "out").exists()
 
 
-def test_every_tap_is_part_of_the_features_also_the_one_at_the_cut() -> None:
-    source = keras.Input((8, 8, 3))
-    low = keras.layers.Conv2D(4, 3, name="low")(source)
-    base = keras.Model(source, [low, keras.layers.Conv2D(5, 3, name="high")(low)])
-    lower, upper = split_base(base, "low")
-    classifier = keras.Sequential([keras.Input((9,)), keras.layers.Dense(2, name="out")])
-    values = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
-    model = join_head(upper, classifier, "avg", boundary_is_tap=True)
-    features = np.concatenate([np.asarray(part).mean((1, 2)) for part in base(values)], axis=1)
-    np.testing.assert_allclose(model(lower(values)), classifier(features), rtol=1e-5, atol=1e-6)
+def test_a_head_without_taps_above_the_cut_is_passed_on_with_a_warning(
+    backbone: Path, tmp_path: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_head(tmp_path / "head", ["conv_pw_5_relu", CUT])
+    inputs = Inputs(tmp_path, tmp_path, backbone, tmp_path / "head", tmp_path)
+    params = settings.finetuning.model_copy(update={"cut": CUT})
+    finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation)
+    assert capsys.readouterr().err == (
+        "finetuning: warning: the head uses no tap above finetuning.cut 'conv_pw_11_relu' (it uses conv_pw_5_relu, "
+        "conv_pw_11_relu), so there is nothing to train and the head is kept as it is. Choose a lower cut.\n"
+    )
+    assert sorted(contents(tmp_path / "out")) == sorted([*FILES, "metrics.json", "summary.json"])
 
 
-def test_switched_off_the_head_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switched_off_the_head_is_passed_on_as_it_is_without_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "head").mkdir()
-    (tmp_path / "head" / "head.onnx").write_bytes(b"any")
+    for name in [*FILES, "history.csv", "metrics.json", "start.json"]:
+        (tmp_path / "head" / name).write_text(f"any {name}")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "backbone.onnx").touch()
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    options: dict[str, Any] = dict.fromkeys(("--images", "--accepted", "--backbone"), "missing")
+    options: dict[str, str] = dict.fromkeys(("--images", "--accepted", "--backbone", "--features"), "missing")
     options |= {"--head": "head", "--out": "out", "--params": "params.yaml"}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["finetuning", *(word for pair in options.items() for word in pair)])
     main()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["head.onnx"]
-    assert (tmp_path / "out" / "head.onnx").read_bytes() == b"any"
+    expected = {name: f"any {name}".encode() for name in FILES} | {
+        "metrics.json": b"{}\n",
+        "summary.json": b'{\n "headline": null,\n "warnings": []\n}\n',
+    }
+    assert contents(tmp_path / "out") == expected

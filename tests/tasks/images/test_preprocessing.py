@@ -14,6 +14,11 @@ def test_exact_and_reduced_decoding_have_different_identities() -> None:
     assert PREPROCESSING.identity(scaled=False) != PREPROCESSING.identity(scaled=True)
 
 
+@pytest.mark.parametrize(("share", "min_side"), [(1, 448), (0.875, 512), (0.9, 498), (0.5, 896)])
+def test_the_part_of_an_image_in_use_keeps_twice_the_pixels(share: float, min_side: int) -> None:
+    assert PREPROCESSING._replace(crop_share=share).min_side == min_side
+
+
 @pytest.mark.parametrize(
     ("change", "changed"),
     [

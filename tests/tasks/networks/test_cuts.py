@@ -8,6 +8,7 @@ import pytest
 from tasks.common.errors import GraftError
 from tasks.networks.conversion.keras_to_onnx import convert_base, preprocess, tap_vectors
 from tasks.networks.cuts import Choice, LayerList, find_cuts, list_layers, resolve, truncate
+from tasks.onnx.resize import Resize
 from tasks.onnx.sessions import Session
 from tests.tasks.networks.small_models import application, small_mobilenet
 
@@ -81,6 +82,14 @@ def squeeze_and_excitation() -> keras.Model:
     return keras.Model(source, layers.ReLU(name="top")(added))
 
 
+def operation_in_a_branch() -> keras.Model:
+    source = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(4, 1, name="stem")(source)
+    inside = layers.Conv2D(4, 1, name="inside")(keras.ops.relu(stem))
+    joined = layers.Add(name="joined")([keras.ops.relu(stem), inside])
+    return keras.Model(source, layers.ReLU(name="top")(joined))
+
+
 CUTS = {
     chain: ["a", "b", "c"],
     residual: ["stem", "joined", "top"],
@@ -90,6 +99,7 @@ CUTS = {
     skip_over_everything: ["joined"],
     inception: ["stem", "stem_bn", "mixed", "reduced", "top"],
     squeeze_and_excitation: ["stem", "added", "top"],
+    operation_in_a_branch: ["stem", "joined", "top"],
 }
 SMALL_NETWORKS = [pytest.param(network, id=network.__name__) for network in CUTS]
 
@@ -140,7 +150,7 @@ def check_taps(model: keras.Model, size: int) -> None:
     """Assert that a graph with a tap at every cut gives the vectors of Keras's sub-models, at batches of 1 and 3."""
     cuts = find_cuts(model)
     tapped = truncate(model, cuts)
-    session, random = Session(convert_base(tapped, size, "tf", "avg"), threads=2), np.random.default_rng(0)
+    session, random = Session(convert_base(tapped, Resize(size), "tf", "avg"), threads=2), np.random.default_rng(0)
     for count in (1, 3):
         images = random.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
         expected = [np.asarray(vector) for vector in tap_vectors(tapped, preprocess(images, "tf"), "avg")]

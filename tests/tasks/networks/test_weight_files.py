@@ -273,19 +273,19 @@ def test_a_weight_is_read_in_the_requested_dtype(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["vars/0"] = np.array([1, 2.5], np.float16)
     with open_weights(tmp_path / "a.h5") as stored:
-        values = read_weight(tmp_path / "a.h5", stored.layers[0].weights[0], "float32", "dense")
+        values = read_weight(tmp_path / "a.h5", stored.layers[0].weights[0], "float32", "dense", "kernel")
     assert values.dtype == np.float32
     assert values.tolist() == [1, 2.5]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300], ids=["nan", "inf", "-inf", "inf once cast"])
-def test_values_that_are_not_finite_are_refused_with_the_layer_named(tmp_path: Path, value: float) -> None:
+def test_values_that_are_not_finite_are_refused_with_layer_and_weight_named(tmp_path: Path, value: float) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["vars/0"] = np.array([1, value])
     with open_weights(path) as stored, pytest.raises(GraftError) as caught:
-        read_weight(path, stored.layers[0].weights[0], "float32", "conv1")
-    assert str(caught.value) == f"{path} holds NaN or infinity in layer 'conv1'{SUFFIX}"
+        read_weight(path, stored.layers[0].weights[0], "float32", "conv1", "kernel")
+    assert str(caught.value) == f"{path} holds NaN or infinity in 'kernel' of layer 'conv1'{SUFFIX}"
 
 
 def test_values_with_a_wrong_checksum_are_refused(tmp_path: Path) -> None:
@@ -295,5 +295,5 @@ def test_values_with_a_wrong_checksum_are_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content.replace(np.float64(1 / 3).tobytes(), np.float64(2 / 3).tobytes(), 1))
     with open_weights(path) as stored, pytest.raises(GraftError) as caught:
-        read_weight(path, stored.layers[0].weights[0], "float32", "conv1")
+        read_weight(path, stored.layers[0].weights[0], "float32", "conv1", "kernel")
     assert str(caught.value) == f"{path} {DAMAGED}"

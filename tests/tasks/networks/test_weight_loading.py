@@ -331,13 +331,13 @@ def test_a_spoilt_file_is_refused_with_the_layer_named_before_a_value_is_read(
 
 
 @LAYOUTS
-def test_a_single_nan_is_refused_with_the_layer_named_and_nothing_is_loaded(tmp_path: Path, layout: Layout) -> None:
+def test_a_single_nan_is_refused_with_layer_and_weight_named(tmp_path: Path, layout: Layout) -> None:
     model = nested_model()
     *others, last = (value.copy() for value in model.get_weights())
     last[0] = np.nan
     model.set_weights([*others, last])
     assert refusal(write_weights(model, tmp_path, layout), nested_model()) == (
-        "holds NaN or infinity in layer 'last', which is refused. Use a file without."
+        "holds NaN or infinity in 'bias' of layer 'last', which is refused. Use a file without."
     )
 
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import canonical
+from tasks.onnx.resize import Resize, resize_graph
 
 SIZE = 8
 
@@ -69,4 +70,4 @@ def canonical_base() -> onnx.ModelProto:
 
 def small_backbone() -> onnx.ModelProto:
     """Return the resize and the small base as one graph, from `image` to `features`."""
-    return graphs.join(graphs.resize_graph(SIZE), canonical_base())
+    return graphs.join(resize_graph(Resize(SIZE)), canonical_base())

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import canonical, digest
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tests.tasks.conftest import noise
 from tests.tasks.onnx.small_graphs import SIZE, canonical_base, small_backbone, small_base
@@ -54,7 +55,7 @@ def test_a_digest_ignores_names_orders_and_how_weights_are_stored() -> None:
         values = numpy_helper.to_array(tensor)
         tensor.CopyFrom(helper.make_tensor(tensor.name, tensor.data_type, values.shape, values.ravel().tolist()))
     shuffled = small_base(random.Random(1))  # noqa: S311  not used for secrets
-    renamed = graphs.join(graphs.resize_graph(SIZE), canonical(shuffled, "b", "resized", ["y"]))
+    renamed = graphs.join(resize_graph(Resize(SIZE)), canonical(shuffled, "b", "resized", ["y"]))
     expected = digest(backbone, "resized", "features")
     assert digest(with_lists, "resized", "features") == expected
     assert digest(renamed, "resized", "y") == expected

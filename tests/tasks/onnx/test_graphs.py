@@ -1,82 +1,29 @@
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
+from tasks.common.errors import GraftError
 from tasks.onnx import graphs
+from tasks.onnx.canonical_form import canonical
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tests.tasks.conftest import noise
 from tests.tasks.onnx.small_graphs import SIZE, canonical_base, small_backbone
 
-SIDE = st.integers(1, 90)
-
-
-def resize_with_pillow(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[Any]:
-    """Resize with Pillow and return signed integers, which can be subtracted."""
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)).astype(int)
-
-
-def resize(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[Any]:
-    """Resize with the graph and return signed integers."""
-    resized = Session(graphs.resize_graph(size), threads=1)(pixels[None])
-    return np.asarray(resized[0], int)
-
-
-@given(SIDE, SIDE, st.sampled_from([90, 96, 224]))
-def test_enlarging_equals_pillow_up_to_rounding(height: int, width: int, size: int) -> None:
-    pixels = noise(height * width, height, width)
-    difference = np.abs(resize(pixels, size) - resize_with_pillow(pixels, size))
-    assert difference.max() <= 2
-    assert difference.mean() < 0.1
-
-
-@pytest.mark.parametrize(
-    ("side", "size"), [(1, 7), (8, 64), (16, 64), (32, 64), (32, 96)], ids=["1-7", "8-64", "16-64", "32-64", "32-96"]
-)
-def test_enlarging_by_a_whole_factor_equals_pillow_exactly(side: int, size: int) -> None:
-    pixels = noise(side, side, side)
-    np.testing.assert_array_equal(resize(pixels, size), resize_with_pillow(pixels, size))
-
-
-@given(st.integers(33, 200), st.integers(33, 200))
-def test_shrinking_equals_pillow_except_for_the_outermost_pixels(height: int, width: int) -> None:
-    pixels = noise(height * width, height, width)
-    difference = np.abs(resize(pixels, 32) - resize_with_pillow(pixels, 32))
-    assert difference[1:-1, 1:-1].max() <= 1
-    assert difference.mean() < 1
-
-
-@pytest.mark.parametrize("size", [1, 8, 64])
-def test_an_image_of_the_right_size_stays_unchanged(size: int) -> None:
-    pixels = noise(0, size, size)
-    np.testing.assert_array_equal(resize(pixels, size), pixels)
-
-
-def test_each_image_of_a_batch_is_resized_as_if_it_were_alone() -> None:
-    session = Session(graphs.resize_graph(16), threads=1)
-    batch = np.stack([noise(seed, 30, 11) for seed in range(4)])
-    resized = session(batch)
-    assert resized.shape == (4, 16, 16, 3)
-    assert resized.dtype == np.uint8
-    np.testing.assert_array_equal(resized, np.concatenate([session(image[None]) for image in batch]))
-
 
 def test_joined_graphs_compute_one_after_the_other() -> None:
     pixels = noise(1, 21, 13)[None]
-    expected = Session(canonical_base(), threads=1)(Session(graphs.resize_graph(SIZE), threads=1)(pixels))
+    expected = Session(canonical_base(), threads=1)(Session(resize_graph(Resize(SIZE)), threads=1)(pixels))
     np.testing.assert_array_equal(Session(small_backbone(), threads=1)(pixels), expected)
 
 
 @pytest.mark.parametrize(
     ("source", "target", "expected"),
     [
-        pytest.param("image", "resized", graphs.resize_graph(SIZE), id="resize"),
+        pytest.param("image", "resized", resize_graph(Resize(SIZE)), id="resize"),
         pytest.param("resized", "features", canonical_base(), id="base"),
         pytest.param("image", "features", small_backbone(), id="all"),
     ],
@@ -136,3 +83,62 @@ def test_an_invalid_model_is_not_written(tmp_path: Path) -> None:
 
 def test_the_width_is_the_last_dimension_of_the_output() -> None:
     assert graphs.output_width(small_backbone()) == 4
+
+
+def tapped() -> onnx.ModelProto:
+    """Return the small backbone with three taps, of which the last needs the other two."""
+    model = onnx.shape_inference.infer_shapes(canonical_base())
+    left, right = (node.output[0] for node in model.graph.node if node.op_type == "MatMul")
+    taps = graphs.extract(model, "resized", [left, right, "features"])
+    renamed = canonical(taps, "base", "resized", ["features/left", "features/right", "features/top"])
+    joined = graphs.concatenate_outputs(graphs.join(resize_graph(Resize(SIZE)), renamed), "features")
+    rows = [
+        {"layer": layer, "tensor": f"features/{layer}", "width": 4, "depth": depth}
+        for layer, depth in (("left", 0.25), ("right", 0.5), ("top", 1.0))
+    ]
+    graphs.set_metadata(joined, {"backbone": "{}", "taps": json.dumps(rows)})
+    return joined
+
+
+@pytest.mark.parametrize(
+    ("layers", "columns", "operations"),
+    [
+        pytest.param(["left"], [0, 1, 2, 3], {"Add": 0, "Sub": 0, "MatMul": 1}, id="one"),
+        pytest.param(["right", "left"], [*range(8)], {"Add": 0, "Sub": 0, "MatMul": 2}, id="two, in the graph's order"),
+        pytest.param(["top"], [8, 9, 10, 11], {"Add": 1, "Sub": 1, "MatMul": 2}, id="the last"),
+        pytest.param(["left", "right", "top"], [*range(12)], {"Add": 1, "Sub": 1, "MatMul": 2}, id="all"),
+    ],
+)
+def test_the_graph_of_some_taps_gives_their_features_and_has_only_the_nodes_that_they_need(
+    layers: list[str], columns: list[int], operations: dict[str, int]
+) -> None:
+    model = tapped()
+    part = graphs.select_taps(model, layers)
+    onnx.checker.check_model(part, full_check=True)
+    pixels = noise(1, 20, 30)[None]
+    np.testing.assert_array_equal(Session(part, 1)(pixels), Session(model, 1)(pixels)[:, columns])
+    counts = {kind: sum(node.op_type == kind for node in part.graph.node) for kind in operations}
+    assert counts == operations
+    assert graphs.output_width(part) == len(columns)
+    rows = json.loads(graphs.metadata(part)["taps"])
+    assert [row["layer"] for row in rows] == [layer for layer in ("left", "right", "top") if layer in layers]
+    for row in rows:
+        assert graphs.output_width(graphs.extract(part, "resized", row["tensor"])) == row["width"]
+    assert graphs.metadata(part)["backbone"] == "{}"
+
+
+def test_all_taps_give_the_same_graph_and_equal_selections_equal_bytes() -> None:
+    model = tapped()
+    assert graphs.select_taps(model, ["left", "right", "top"]) == model
+    first, second = (graphs.select_taps(tapped(), ["left", "top"]) for _ in range(2))
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
+    assert graphs.select_taps(first, ["top"]).graph.output[0].name == "features"
+
+
+def test_a_tap_that_the_graph_lacks_is_refused() -> None:
+    with pytest.raises(GraftError) as caught:
+        graphs.select_taps(tapped(), ["left", "middle"])
+    assert str(caught.value) == (
+        "the head uses features of 'middle', but the backbone has taps at left, right, top only. "
+        "Run `dvc repro` on features and head again."
+    )

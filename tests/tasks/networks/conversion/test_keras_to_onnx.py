@@ -7,6 +7,7 @@ import pytest
 
 from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head, keras_forward, pool
 from tasks.onnx import graphs
+from tasks.onnx.resize import Resize
 from tasks.onnx.sessions import Session
 
 layers = keras.layers
@@ -21,7 +22,7 @@ def two_taps() -> keras.Model:
 
 
 def test_the_metadata_name_tensor_layer_and_width_of_each_tap(two_taps: keras.Model) -> None:
-    graph = convert_base(two_taps, 16, "tf", "max")
+    graph = convert_base(two_taps, Resize(16), "tf", "max")
     onnx.checker.check_model(graph, full_check=True)
     assert [output.name for output in graph.graph.output] == ["features"]
     assert {key: json.loads(text) for key, text in graphs.metadata(graph).items()} == {
@@ -36,7 +37,7 @@ def test_the_metadata_name_tensor_layer_and_width_of_each_tap(two_taps: keras.Mo
 def test_features_are_the_taps_vectors_of_keras_side_by_side(two_taps: keras.Model, mode: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     expected = np.concatenate(keras_forward(two_taps, 16, mode, "avg")(images), axis=1)
-    features = Session(convert_base(two_taps, 16, mode, "avg"), 1)(images)
+    features = Session(convert_base(two_taps, Resize(16), mode, "avg"), 1)(images)
     assert features.shape == (3, 10)
     assert features.dtype == np.float32
     assert np.abs(features - expected).max() <= 1e-5 * np.abs(expected).max()
@@ -55,6 +56,14 @@ def test_maps_are_pooled_or_flattened_and_vectors_stay(pooling: str, expected: l
     assert np.asarray(pool(maps, pooling)).tolist() == expected
     vectors = np.array([[1, 2, 3]], np.float32)
     assert np.asarray(pool(vectors, pooling)).tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [("avg", [[1.5, 2.5]]), ("max", [[3, 4]]), ("none", [[0, 1, 3, 4]]), ("cls", [[0, 1]])],
+)
+def test_tokens_are_pooled_or_flattened_or_the_first_is_taken(pooling: str, expected: list[list[float]]) -> None:
+    assert np.asarray(pool(np.array([[[0, 1], [3, 4]]], np.float32), pooling)).tolist() == expected
 
 
 def test_the_graph_of_a_head_gives_the_probabilities_of_keras() -> None:

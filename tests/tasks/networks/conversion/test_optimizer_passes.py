@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 from tasks.networks.conversion.keras_to_onnx import convert_base
+from tasks.onnx.resize import Resize
 
 SIZE = 16
 
@@ -31,7 +32,7 @@ def network() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def graph(network: keras.Model) -> onnx.ModelProto:
-    return convert_base(network, SIZE, "none", "avg")
+    return convert_base(network, Resize(SIZE), "none", "avg")
 
 
 def shapes(graph: onnx.ModelProto, operation: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -63,4 +64,4 @@ def test_only_the_image_is_transposed(graph: onnx.ModelProto) -> None:
 def test_a_network_becomes_the_same_bytes_each_time(network: keras.Model, graph: onnx.ModelProto) -> None:
     first = graph.SerializeToString(deterministic=True)
     for _ in range(3):
-        assert convert_base(network, SIZE, "none", "avg").SerializeToString(deterministic=True) == first
+        assert convert_base(network, Resize(SIZE), "none", "avg").SerializeToString(deterministic=True) == first

@@ -7,6 +7,7 @@ import pytest
 from tasks.networks import cuts
 from tasks.networks.conversion.keras_to_onnx import convert_base, preprocess, tap_vectors
 from tasks.networks.conversion.substitutions import convertible
+from tasks.onnx.resize import Resize
 from tasks.onnx.sessions import Session
 
 layers = keras.layers
@@ -47,7 +48,7 @@ def network(parts: list[keras.layers.Layer]) -> keras.Model:
 )
 def test_layers_that_tf2onnx_lacks_are_converted_and_equal_keras(parts: Callable[[], list[keras.layers.Layer]]) -> None:
     model = network(parts())
-    graph = convert_base(model, 16, "tf", "avg")
+    graph = convert_base(model, Resize(16), "tf", "avg")
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
     [expected] = tap_vectors(model, preprocess(images, "tf"), "avg")
     largest = np.abs(np.asarray(expected)).max()

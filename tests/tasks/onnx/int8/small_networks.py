@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from tasks.extraction.runtimes import Runtime, load_forward
 from tasks.onnx import graphs
+from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Array, Session
 from tests.tasks.conftest import noise
 
@@ -117,7 +118,7 @@ def small_network(seed: int = 0, taps: tuple[str, ...] = TAPS) -> onnx.ModelProt
 
 def unseen_images(size: int, digits: int = 16) -> npt.NDArray[np.uint8]:
     """Return images that calibration does not use: digits, and noise from coarse to fine."""
-    resize = Session(graphs.resize_graph(size), threads=1)
+    resize = Session(resize_graph(Resize(size)), threads=1)
     grey = np.rint(load_digits().images[:digits] * (255 / 16)).astype(np.uint8)
     images = [np.repeat(image[:, :, None], 3, axis=2) for image in grey]
     images += [noise(side, side, side) for side in range(4, 20)]

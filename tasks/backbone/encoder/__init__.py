@@ -1,0 +1,1 @@
+"""Image encoders that were exported to ONNX elsewhere, as backbones. No module here imports TensorFlow."""

@@ -1,0 +1,102 @@
+"""The file preprocessor_config.json of Hugging Face's image processors (CLIP, SigLIP, ViT, DINOv2, ConvNeXt, BiT ...).
+
+The meaning of the keys is that of `transformers.image_processing_utils` and of the `image_processing_*` modules.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tasks.backbone.encoder.published import Published, read_flag, read_number, read_side, read_three, refuse
+from tasks.onnx.resize import Fit, Interpolation
+
+INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}
+KNOWN_STEPS = {"do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb"}
+# Processors whose `size`, given as one number, is the length of the shortest side; for others it is both sides.
+OF_SHORTEST_EDGE = ("bit", "chineseclip", "clip", "convnext", "mobilenetv1", "mobilenetv2", "poolformer")
+# Below this size, ConvNeXt resizes to size / crop_pct and crops; from it on, it stretches.
+CONVNEXT_STRETCHED = 384
+
+
+class _Frame(NamedTuple):
+    size: int
+    fit: Fit
+    crop_share: float
+
+
+def read_huggingface(document: Mapping[str, Any], file: str) -> Published:
+    """Return the preprocessing that a processor's file states.
+
+    Raises:
+        GraftError: a key is missing, contradicts another one, or asks for a step that Graft does not have.
+    """
+    for key in sorted(document):
+        if key.startswith("do_") and key not in KNOWN_STEPS and document[key]:
+            raise refuse(file, key, document[key], "a step that Graft knows, or false")
+    if not read_flag(document, "do_resize", file, default=True):
+        raise refuse(file, "do_resize", False, "true, because the network has one input size")  # noqa: FBT003
+    if read_flag(document, "rescale_offset", file, default=False):
+        raise refuse(file, "rescale_offset", True, "false")  # noqa: FBT003
+    resample = document.get("resample")
+    if not isinstance(resample, int) or isinstance(resample, bool) or resample not in INTERPOLATIONS:
+        raise refuse(file, "resample", resample, "2 (bilinear) or 3 (bicubic)")
+    frame = _read_frame(document, _processor(document), file)
+    is_rescaled = read_flag(document, "do_rescale", file, default=True)
+    scale = read_number(document, "rescale_factor", file, 1 / 255) if is_rescaled else 1.0
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if read_flag(document, "do_normalize", file, default=True):
+        mean = read_three(document, "image_mean", file, positive=False)
+        std = read_three(document, "image_std", file, positive=True)
+    return Published(*frame, INTERPOLATIONS[resample], scale, mean, std)
+
+
+def _processor(document: Mapping[str, Any]) -> str:
+    """Return the family of the processor in lower case, such as `clip`; empty if the file does not name it."""
+    kind = document.get("image_processor_type") or document.get("feature_extractor_type") or ""
+    family = str(kind).lower().removesuffix("fast")
+    return family.removesuffix("imageprocessor").removesuffix("featureextractor")
+
+
+def _read_frame(document: Mapping[str, Any], processor: str, file: str) -> _Frame:
+    is_cropped = read_flag(document, "do_center_crop", file, default=False)
+    side, fit = _read_size(document.get("size"), processor, file, is_cropped=is_cropped)
+    if processor == "convnext":
+        return _frame_of_convnext(document, side, file)
+    if not is_cropped:
+        if fit == "crop":
+            raise refuse(file, "do_center_crop", document.get("do_center_crop"), "true, since size is a shortest_edge")
+        return _Frame(side, fit, 1.0)
+    crop = document.get("crop_size")
+    if isinstance(crop, dict):
+        if crop.get("height") != crop.get("width"):
+            raise refuse(file, "crop_size", crop, "a height that equals the width")
+        crop = crop.get("height")
+    crop = read_side(crop, "crop_size", file)
+    if crop > side:
+        raise refuse(file, "crop_size", crop, f"at most the {side} pixels of size")
+    return _Frame(crop, fit, crop / side)
+
+
+def _read_size(size: object, processor: str, file: str, *, is_cropped: bool) -> tuple[int, Fit]:
+    """Return the pixels that an image is resized to: of its shortest side (crop), or of both sides (stretch)."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        if not processor and is_cropped:
+            expected = "height and width, or shortest_edge, since no image_processor_type is named"
+            raise refuse(file, "size", size, expected)
+        is_shortest = processor in OF_SHORTEST_EDGE
+        size = {"shortest_edge": size} if is_shortest else {"height": size, "width": size}
+    if not isinstance(size, dict) or set(size) not in ({"height", "width"}, {"shortest_edge"}):
+        raise refuse(file, "size", size, "a number, height and width, or shortest_edge alone")
+    if "shortest_edge" in size:
+        return read_side(size["shortest_edge"], "size", file), "crop"
+    if size["height"] != size["width"]:
+        raise refuse(file, "size", size, "a height that equals the width")
+    return read_side(size["height"], "size", file), "stretch"
+
+
+def _frame_of_convnext(document: Mapping[str, Any], side: int, file: str) -> _Frame:
+    if side >= CONVNEXT_STRETCHED:
+        return _Frame(side, "stretch", 1.0)
+    share = read_number(document, "crop_pct", file, 224 / 256)
+    if share > 1:
+        raise refuse(file, "crop_pct", share, "at most 1")
+    return _Frame(side, "crop", side / int(side / share))

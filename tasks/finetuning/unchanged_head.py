@@ -1,0 +1,31 @@
+"""The head as it is, passed on to the export."""
+
+import shutil
+from pathlib import Path
+
+from tasks.common.files import atomic_folder, require
+from tasks.common.summary import Summary
+
+FILES = ("head.json", "head.weights.h5", "head.onnx", "reference.parquet")
+
+
+def copy_head(head: Path, folder: Path) -> None:
+    """Copy the files of the head that the export needs from the folder of the head stage into `folder`.
+
+    Raises:
+        GraftError: A file is missing.
+    """
+    for name in FILES:
+        shutil.copyfile(require(head / name, "head"), folder / name)
+
+
+def pass_head_on(head: Path, out: Path, summary: Summary) -> None:
+    """Write the head as it is into the folder `out`, with no metrics, since the head stage has reported them.
+
+    Raises:
+        GraftError: A file of the head is missing.
+    """
+    with atomic_folder(out) as folder:
+        copy_head(head, folder)
+        (folder / "metrics.json").write_text("{}\n", encoding="utf-8")
+        summary.write(folder, None)

@@ -1,0 +1,48 @@
+"""Linear discriminant analysis with a shrunken covariance."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.head.search.linear import Array, Linear, Sample, solve
+
+LEAST = 1e-12
+LEAST_SHRINKAGE = 1e-3
+
+
+def fit(sample: Sample, weights: Array, shrinkages: Sequence[float | None]) -> Linear:
+    """Return a discriminant for each shrinkage: 0 is the covariance as it is, 1 a sphere, None Ledoit and Wolf's.
+
+    `weights` [M, R] weigh the rows, 0 leaves them out. To weigh a class is to add the logarithm to its bias.
+    Sources: Friedman 1989, Regularized Discriminant Analysis; Ledoit and Wolf 2004, A well-conditioned estimator for
+    large-dimensional covariance matrices.
+    """
+    rows, indicator = sample.coordinates, sample.indicator()
+    kernels = np.empty((len(shrinkages), len(weights), rows.shape[1], sample.classes), rows.dtype)
+    biases = np.empty((len(shrinkages), len(weights), sample.classes), rows.dtype)
+    for model, row_weights in enumerate(weights):
+        weighted = indicator * row_weights[:, None]
+        counts = weighted.sum(axis=0)
+        means = weighted.T @ rows / np.maximum(counts, LEAST)[:, None]
+        residuals = rows - means[sample.targets]
+        covariance = (residuals * row_weights[:, None]).T @ residuals / counts.sum()
+        size = np.trace(covariance) / sample.width or 1.0
+        offsets = np.log(np.maximum(counts / counts.sum(), LEAST))
+        for setting, shrinkage in enumerate(shrinkages):
+            share = (
+                _ledoit_wolf(residuals, row_weights, covariance, size, sample.width) if shrinkage is None else shrinkage
+            )
+            shrunken = (1 - share) * covariance
+            shrunken.flat[:: len(shrunken) + 1] += share * size
+            kernels[setting, model] = kernel = solve(shrunken, means.T)
+            biases[setting, model] = offsets - 0.5 * np.einsum("cr,rc->c", means, kernel)
+    return Linear(kernels, biases)
+
+
+def _ledoit_wolf(residuals: Array, weights: Array, covariance: Array, size: float, width: int) -> float:
+    """Return the shrinkage that has the least expected squared error."""
+    total = weights.sum()
+    squared = np.sum(covariance**2)
+    distance = squared - width * size**2
+    spread = (weights @ np.sum(residuals**2, axis=1) ** 2 / total - squared) / total
+    return float(np.clip(spread / distance, LEAST_SHRINKAGE, 1)) if distance > 0 else 1.0

@@ -1,0 +1,43 @@
+"""Linear classifiers in stacks: a model for each setting and each set of row weights, as arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import get_lapack_funcs
+
+# float64, or float32 where candidates are only compared.
+Array = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+
+class Linear(NamedTuple):
+    """Kernels [S, M, r, C] and biases [S, M, C] of the classifiers of S settings and M sets of row weights."""
+
+    kernels: Array
+    biases: Array
+
+
+class Sample(NamedTuple):
+    """Rows to learn from: coordinates [R, r], class numbers [R], and the number of classes.
+
+    `width` is the number of features that the coordinates stand for, at least r.
+    """
+
+    coordinates: Array
+    targets: Ints
+    classes: int
+    width: int
+
+    def indicator(self) -> Array:
+        """Return 1 where a row is of a class, [R, C]."""
+        return np.eye(self.classes, dtype=self.coordinates.dtype)[self.targets]
+
+
+def solve(matrix: Array, sides: Array) -> Array:
+    """Return the solution [r, C] for a symmetric positive definite matrix [r, r], or one of least squares."""
+    (posv,) = get_lapack_funcs(("posv",), (matrix,))
+    _, solution, failure = posv(matrix, sides)
+    if failure:
+        solution = np.linalg.lstsq(matrix, sides, rcond=None)[0]
+    return np.asarray(solution)
