@@ -1,1 +1,6 @@
-"""Trains the dense classifier on the features."""
+"""Chooses and trains the dense classifier on the features.
+
+`rows` collects training and validation rows, `class_weights` resolves the weights of classes, `search` compares
+candidates and fits the choice, `classifier` is the Keras network that it is written into, `tables` are the artifacts
+for people.
+"""

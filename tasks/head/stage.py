@@ -103,10 +103,8 @@ def _search(rows: Rows, params: Head, *, choose_taps: bool) -> Outcome:
     head, start = (_network(search, candidate, weights_of_layers) for weights_of_layers in layers)
     divide_by_temperature(head, winner.temperature)
     _report(search)
-    others = [row for row in search.scored if row is not winner and not row.candidate.members]
-    reason = choice.explain(
-        winner, search.reference, others[0] if others else None, len(search.scored), search.folds.number
-    )
+    single = next(row for row in search.scored if not row.candidate.members)
+    reason = choice.explain(winner, search.reference, single, len(search.scored), search.folds.number)
     return Outcome(
         head,
         start,

@@ -1,6 +1,7 @@
-"""Compares candidates for the head on folds of the images, and fits the best of them.
+"""Compares candidates for the head on folds of the images, and fits the choice.
 
-`search.find_head` calls the parts in this order: `rows` prepares the data, `folds` divides the images, `reduction`
-standardises the features and rotates them, `discriminant`, `ridge` and `logistic` fit linear candidates and `parallel`
-those with hidden layers, `scores` and `calibration` judge their predictions, `depth` compares taps, `choice` chooses.
+`search` calls the parts in this order: `folds` divides the images, `space` reduces standardised features to their rank,
+`depth` ranks taps and says which to join, `fitting` fits `discriminant`, `ridge` and `logistic` (stacks of `linear`
+classifiers) on all folds, `scores` with `calibration` judges their predictions, `stacking` averages them and `choice`
+chooses. `hidden_candidates` adds networks with hidden layers, which `hidden` trains side by side with TensorFlow.
 """

@@ -5,7 +5,7 @@ import numpy as np
 from tasks.head.search.linear import Array, Ints
 
 BINS = 15
-STEPS = 10
+STEPS = 7
 START = 3.0  # of 1 / temperature, for logits of unit size
 
 

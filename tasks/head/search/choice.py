@@ -1,4 +1,8 @@
-"""The choice: the candidate whose predictions on the folds are best, where the difference is more than noise."""
+"""The choice among candidates by their predictions on the folds, where a difference is more than noise.
+
+The best of many single candidates is often so by luck. Therefore the choice is an average of linear candidates, with
+shares of least log loss (`stacking`), unless a network with hidden layers is clearly better.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -31,14 +35,12 @@ def best(scored: Sequence[Scored], criterion: str, weights: Array) -> Scored:
     """Return the candidate of least log loss among those that are near the best one by the criterion."""
     value, error = _criterion(criterion)
     top = max(scored, key=value)
-    near = (
-        scored if criterion == "log_loss" else [row for row in scored if value(row) >= value(top) - NEAR * error(top)]
-    )
+    near = [row for row in scored if value(row) >= value(top) - NEAR * error(top)]
     return min(near, key=lambda row: loss(row, weights))
 
 
 def is_clearly_better(challenger: Scored, holder: Scored, weights: Array) -> bool:
-    """Tell whether the log loss of the challenger is lower by more than the standard error of the difference."""
+    """Tell whether the log loss of the challenger is lower by CLEAR standard errors of the difference."""
     differences = weights * (holder.losses - challenger.losses)
     return bool(differences.mean() > CLEAR * differences.std() / np.sqrt(len(differences)))
 
@@ -64,25 +66,20 @@ def order(scored: Sequence[Scored], criterion: str, weights: Array) -> list[Scor
     return sorted(scored, key=lambda row: (-value(row), loss(row, weights)))
 
 
-def explain(winner: Scored, reference: Scored, runner_up: Scored | None, candidates: int, folds: int) -> str:
-    """Return a sentence on why the winner won."""
+def explain(winner: Scored, reference: Scored, single: Scored, candidates: int, folds: int) -> str:
+    """Return a sentence on why the winner won; `single` is the best candidate that is no average."""
     scores = (
         f"{winner.accuracy:.1%} +- {winner.standard_error:.1%} right and a log loss of {winner.losses.mean():.3f} over "
-        f"{folds} folds"
+        f"{count(folds, 'fold')}"
     )
     if winner is not reference:
         return (
             f"The {winner.candidate.title} won with {scores}: its log loss is lower than that of the "
-            f"{reference.candidate.title} ({reference.losses.mean():.3f}) by more than the standard error of the "
-            f"difference."
+            f"{reference.candidate.title} ({reference.losses.mean():.3f}) by more than twice the standard error of the "
+            "difference."
         )
-    rival = (
-        f"; the best other one, the {runner_up.candidate.title}, has {runner_up.accuracy:.1%} and "
-        f"{runner_up.losses.mean():.3f}"
-        if runner_up
-        else ""
-    )
     return (
-        f"The {winner.candidate.title} won with {scores}: of {count(candidates, 'candidate')}, none has a log loss "
-        f"that is lower by more than the standard error of the difference{rival}."
+        f"The {winner.candidate.title} won with {scores}: among {count(candidates, 'candidate')}, its members and "
+        f"their shares are those of least log loss. The best one alone, {single.candidate.title}, has "
+        f"{single.accuracy:.1%} and {single.losses.mean():.3f}."
     )

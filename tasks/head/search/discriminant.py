@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.head.search.linear import Array, Linear, Sample, solve
+from tasks.head.search.linear import Array, Linear, Sample, second_moments, solve
 
 LEAST = 1e-12
 LEAST_SHRINKAGE = 1e-3
+# Of the mean variance of a standardised feature within classes.
+LEAST_SIZE = 1e-6
 
 
 def fit(sample: Sample, weights: Array, shrinkages: Sequence[float | None]) -> Linear:
@@ -20,18 +22,19 @@ def fit(sample: Sample, weights: Array, shrinkages: Sequence[float | None]) -> L
     rows, indicator = sample.coordinates, sample.indicator()
     kernels = np.empty((len(shrinkages), len(weights), rows.shape[1], sample.classes), rows.dtype)
     biases = np.empty((len(shrinkages), len(weights), sample.classes), rows.dtype)
+    moments = second_moments(rows, weights)
     for model, row_weights in enumerate(weights):
         weighted = indicator * row_weights[:, None]
         counts = weighted.sum(axis=0)
         means = weighted.T @ rows / np.maximum(counts, LEAST)[:, None]
-        residuals = rows - means[sample.targets]
-        covariance = (residuals * row_weights[:, None]).T @ residuals / counts.sum()
-        size = np.trace(covariance) / sample.width or 1.0
+        covariance = (moments[model] - (means * counts[:, None]).T @ means) / counts.sum()
+        size = float(np.trace(covariance)) / sample.width
+        # With one image a class there is no spread, and the nearest mean decides.
+        size = size if size > LEAST_SIZE else 1.0
         offsets = np.log(np.maximum(counts / counts.sum(), LEAST))
+        own_share = _ledoit_wolf(_distances(sample, means), row_weights, covariance, size, sample.width)
         for setting, shrinkage in enumerate(shrinkages):
-            share = (
-                _ledoit_wolf(residuals, row_weights, covariance, size, sample.width) if shrinkage is None else shrinkage
-            )
+            share = own_share if shrinkage is None else shrinkage
             shrunken = (1 - share) * covariance
             shrunken.flat[:: len(shrunken) + 1] += share * size
             kernels[setting, model] = kernel = solve(shrunken, means.T)
@@ -39,10 +42,18 @@ def fit(sample: Sample, weights: Array, shrinkages: Sequence[float | None]) -> L
     return Linear(kernels, biases)
 
 
-def _ledoit_wolf(residuals: Array, weights: Array, covariance: Array, size: float, width: int) -> float:
+def _distances(sample: Sample, means: Array) -> Array:
+    """Return the squared distance of each row from the mean of its class, [R]."""
+    rows = sample.coordinates
+    products = np.take_along_axis(rows @ means.T, sample.targets[:, None], axis=1)[:, 0]
+    lengths = np.einsum("rd,rd->r", rows, rows)
+    return np.asarray(lengths - 2 * products + np.sum(means**2, axis=1)[sample.targets])
+
+
+def _ledoit_wolf(distances: Array, weights: Array, covariance: Array, size: float, width: int) -> float:
     """Return the shrinkage that has the least expected squared error."""
     total = weights.sum()
     squared = np.sum(covariance**2)
-    distance = squared - width * size**2
-    spread = (weights @ np.sum(residuals**2, axis=1) ** 2 / total - squared) / total
-    return float(np.clip(spread / distance, LEAST_SHRINKAGE, 1)) if distance > 0 else 1.0
+    gap = squared - width * size**2
+    spread = (weights @ distances**2 / total - squared) / total
+    return float(np.clip(spread / gap, LEAST_SHRINKAGE, 1)) if gap > 0 else 1.0

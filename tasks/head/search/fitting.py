@@ -78,7 +78,7 @@ def fit(kind: str, space: Space, weights: Array, class_weights: Array, strengths
 
 
 def affordable_penalties(space: Space, folds: int, weightings: int) -> tuple[float, ...]:
-    """Return the penalties of the logistic regression that take a bearable time, the middle one first."""
+    """Return the penalties of the logistic regression that take a bearable time: all, one in the middle, or none."""
     rows, width = space.sample.coordinates.shape
     one_penalty = 2.0 * rows * (width + LOGIT) * space.sample.classes * folds * weightings * logistic.STEPS
     number = min(len(LOGISTIC_PENALTIES), int(MOST_MULTIPLICATIONS / one_penalty))

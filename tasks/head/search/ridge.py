@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.head.search.linear import Array, Linear, Sample, solve
+from tasks.head.search.linear import Array, Linear, Sample, second_moments, solve
 
 
 def fit(sample: Sample, weights: Array, penalties: Sequence[float]) -> Linear:
@@ -16,12 +16,12 @@ def fit(sample: Sample, weights: Array, penalties: Sequence[float]) -> Linear:
     rows, indicator = sample.coordinates, sample.indicator()
     kernels = np.empty((len(penalties), len(weights), rows.shape[1], sample.classes), rows.dtype)
     biases = np.empty((len(penalties), len(weights), sample.classes), rows.dtype)
+    moments = second_moments(rows, weights)
     for model, row_weights in enumerate(weights):
         share = row_weights / row_weights.sum()
         mean, prior = share @ rows, share @ indicator
-        centred = rows - mean
-        weighted = (centred * share[:, None]).T
-        covariance, cross = weighted @ centred, weighted @ indicator
+        covariance = moments[model] / row_weights.sum() - np.outer(mean, mean)
+        cross = rows.T @ (indicator * share[:, None]) - np.outer(mean, prior)
         size = np.trace(covariance) / sample.width or 1.0
         for setting, penalty in enumerate(penalties):
             penalised = covariance.copy()

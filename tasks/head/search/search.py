@@ -74,18 +74,18 @@ def find_head(rows: Rows, params: Head, *, choose_taps: bool) -> Search:
     scored: list[Scored] = []
     for space in spaces.values():
         scored += fitting.compare("discriminant", space, folds, weightings, fitting.SHRINKAGES)
-    # The other kinds cost more, and are tried for all taps and for the best ones.
+    # The other kinds cost more, and are tried for the best taps only.
     top = choice.best([row for row in scored if row.candidate.taps in usable], params.criterion, image_weights)
     slow_weightings = weightings
     if params.criterion == "accuracy" and "none" in weightings:
         # Balanced weights cost accuracy, except by chance.
         slow_weightings = {"none": weightings["none"]}
-    for taps in dict.fromkeys([every_tap, top.candidate.taps]):
-        spaces[taps] = rotate(spaces[taps])
-        scored += fitting.compare("ridge", spaces[taps], folds, slow_weightings, fitting.RIDGE_PENALTIES)
-        penalties = fitting.affordable_penalties(spaces[taps], folds.number, len(slow_weightings))
-        if penalties:
-            scored += fitting.compare("logistic", spaces[taps], folds, slow_weightings, penalties)
+    taps = top.candidate.taps
+    spaces[taps] = rotate(spaces[taps])
+    scored += fitting.compare("ridge", spaces[taps], folds, slow_weightings, fitting.RIDGE_PENALTIES)
+    penalties = fitting.affordable_penalties(spaces[taps], folds.number, len(slow_weightings))
+    if penalties:
+        scored += fitting.compare("logistic", spaces[taps], folds, slow_weightings, penalties)
 
     eligible = [row for row in scored if row.candidate.taps in usable]
     stacks = [_stack(eligible, name, rows, folds, image_weights) for name in weightings]

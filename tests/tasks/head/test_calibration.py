@@ -19,9 +19,11 @@ def test_the_temperature_is_the_factor_by_which_logits_are_too_large(scale: floa
     [temperature] = temperatures(logits, targets)
     assert temperature == pytest.approx(scale, rel=0.08)
     own = np.arange(len(targets))
-    best = minimize_scalar(
-        lambda value: -np.log(probabilities(logits[0] / (scale * value))[own, targets]).mean(), bounds=(0.5, 2), method="bounded"
-    )
+
+    def loss(factor: float) -> float:
+        return float(-np.log(probabilities(logits[0] / (scale * factor))[own, targets]).mean())
+
+    best = minimize_scalar(loss, bounds=(0.5, 2), method="bounded")
     assert temperature == pytest.approx(scale * best.x, rel=0.01)
 
 

@@ -129,9 +129,9 @@ def test_one_group_cannot_be_divided(params: Head) -> None:
 
 
 def test_500_classes_are_searched(params: Head) -> None:
-    vectors, targets = blobs([3] * 500, width=24)
+    vectors, targets = blobs([2] * 500, width=24)
     search = find_head(make_rows(vectors, targets), params, choose_taps=True)
-    assert search.winner.accuracy > 0.8
+    assert search.winner.accuracy > 0.5
 
 
 @pytest.mark.parametrize(

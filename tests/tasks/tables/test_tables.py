@@ -33,7 +33,7 @@ def test_accepted_images_are_the_chosen_rows_of_the_manifest(tmp_path: Path) -> 
     manifest.write(tmp_path / "manifest.parquet", [BAD, GOOD])
     table = manifest.read(tmp_path / "manifest.parquet")
     accepted.write(tmp_path / "accepted.parquet", table, np.array([False, True]))
-    assert accepted.read(tmp_path / "accepted.parquet") == [accepted.Accepted("a/1.png", "a", "train", "0" * 64)]
+    assert accepted.read(tmp_path / "accepted.parquet") == [accepted.Accepted("a/1.png", "a", "train", "0" * 64, 3)]
     assert pq.read_schema(tmp_path / "accepted.parquet").names == manifest.SCHEMA.names[:-2]
 
 
