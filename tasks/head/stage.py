@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tasks.common.files import atomic_folder
 from tasks.common.params import Head
-from tasks.common.progress import say
+from tasks.common.summary import Summary
 from tasks.common.text import count, printable
 from tasks.head import class_weights, tables
 from tasks.head.classifier import build_head, divide_by_temperature, logits
@@ -36,6 +36,8 @@ Curves = Sequence[Mapping[str, float | None]]
 class Outcome:
     """A head with its temperature inside, the same head fitted on training rows alone without it, and their facts."""
 
+    headline: str
+    warnings: list[str]
     head: keras.Model
     start: keras.Model
     scored: Scored
@@ -65,6 +67,9 @@ def train_head(
     rows = collect_rows(table, groups)
     with threadpool_limits(params.threads, user_api="blas"):
         outcome = _search(rows, params, choose_taps=choose_taps) if params.search == "grid" else _train(rows, params)
+    summary = Summary("head")
+    for warning in outcome.warnings:
+        summary.warn(warning)
     candidate = outcome.scored.candidate
     validation = rows.plain[~rows.training]
     predicted = outcome.head.predict(rows.vectors[validation][:, tap_columns(rows, candidate.taps)], verbose=0)
@@ -86,6 +91,7 @@ def train_head(
             predicted,
             rows.classes,
         )
+        summary.write(folder, outcome.headline)
 
 
 def _search(rows: Rows, params: Head, *, choose_taps: bool) -> Outcome:
@@ -102,10 +108,11 @@ def _search(rows: Rows, params: Head, *, choose_taps: bool) -> Outcome:
         layers, curves = [list(pair) for pair in zip(kernels, biases, strict=True)], []
     head, start = (_network(search, candidate, weights_of_layers) for weights_of_layers in layers)
     divide_by_temperature(head, winner.temperature)
-    _report(search)
     single = next(row for row in search.scored if not row.candidate.members)
     reason = choice.explain(winner, search.reference, single, len(search.scored), search.folds.number)
     return Outcome(
+        _headline(search),
+        search.warnings,
         head,
         start,
         winner,
@@ -135,14 +142,14 @@ def _network(search: Search, candidate: Candidate, weights: Sequence[npt.NDArray
     return head
 
 
-def _report(search: Search) -> None:
+def _headline(search: Search) -> str:
     winner = search.winner
     names = "+".join(printable(layer) for layer in tables.layers(search.rows, winner.candidate.taps))
     logistic = [row for row in search.scored if row.candidate.kind == "logistic"]
     rival = f"; logistic regression {logistic[0].accuracy:.1%}" if logistic else ""
-    say(
-        f"head: chose {winner.candidate.title} on {names}, {winner.accuracy:.1%} +- {winner.standard_error:.1%} over "
-        f"{count(search.folds.number, 'fold')} ({count(len(search.scored), 'candidate')}{rival})"
+    return (
+        f"{winner.candidate.title} on {names}, {winner.accuracy:.1%} ± {winner.standard_error:.1%} over "
+        f"{count(search.folds.number, 'fold')} (best of {count(len(search.scored), 'candidate')}{rival})"
     )
 
 
@@ -177,7 +184,7 @@ def _train(rows: Rows, params: Head) -> Outcome:
     predicted = logits(head, rows.vectors[validation])
     [scored] = score([candidate], predicted[None], rows.targets[validation])
     divide_by_temperature(head, scored.temperature)
-    say(f"head: {count(len(history), 'epoch')}, validation accuracy {scored.accuracy:.1%}")
+    headline = f"{count(len(history), 'epoch')}, validation accuracy {scored.accuracy:.1%}"
     reason = "The search is off, so the head is what the params say."
     row = tables.candidate_row(rows, scored, 1, chosen=True)
-    return Outcome(head, start, scored, reason, 0, rows.targets[validation], [row], [], history)
+    return Outcome(headline, [], head, start, scored, reason, 0, rows.targets[validation], [row], [], history)

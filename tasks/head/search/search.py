@@ -7,7 +7,6 @@ import numpy as np
 
 from tasks.common.errors import GraftError
 from tasks.common.params import Head
-from tasks.common.progress import say
 from tasks.common.text import count, printable
 from tasks.head import class_weights
 from tasks.head.rows import Rows, lonely_classes
@@ -45,6 +44,7 @@ class Search:
     reference: Scored
     winner: Scored
     ranking: list[int]
+    warnings: list[str]
 
     @property
     def targets(self) -> Ints:
@@ -62,7 +62,7 @@ def find_head(rows: Rows, params: Head, *, choose_taps: bool) -> Search:
     """
     targets = rows.targets[rows.plain]
     weightings = class_weights.resolve(params.class_weight, targets, rows.classes)
-    folds = _make_folds(rows, params)
+    folds, warnings = _make_folds(rows, params)
     scaling = measure_scaling(rows.vectors)
     features = standardise(rows, scaling)
     ranking = depth.rank_taps(features, rows) if len(rows.taps) > 1 else [0]
@@ -91,7 +91,9 @@ def find_head(rows: Rows, params: Head, *, choose_taps: bool) -> Search:
     stacks = [_stack(eligible, name, rows, folds, image_weights) for name in weightings]
     winner = choice.order(stacks, params.criterion, image_weights)[0]
     ranked = choice.order([*scored, *stacks], params.criterion, image_weights)
-    return Search(rows, folds, scaling, features, spaces, weightings, image_weights, ranked, winner, winner, ranking)
+    return Search(
+        rows, folds, scaling, features, spaces, weightings, image_weights, ranked, winner, winner, ranking, warnings
+    )
 
 
 def fit_choice(search: Search, candidate: Candidate, row_weights: Array) -> tuple[Array, Array]:
@@ -124,8 +126,8 @@ def tap_columns(rows: Rows, taps: Sequence[int]) -> Ints:
     return np.concatenate([np.arange(ends[tap] - rows.taps[tap].width, ends[tap]) for tap in taps])
 
 
-def _make_folds(rows: Rows, params: Head) -> fitting.Folds:
-    """Return the folds; with a warning there are fewer than wanted, where there are not enough images or groups."""
+def _make_folds(rows: Rows, params: Head) -> tuple[fitting.Folds, list[str]]:
+    """Return the folds, fewer than wanted where there are not enough images or groups, and warnings."""
     targets = rows.targets[rows.plain]
     units = len({(group is None, image if group is None else group) for image, group in enumerate(rows.groups)})
     folds = min(params.folds, units)
@@ -135,16 +137,18 @@ def _make_folds(rows: Rows, params: Head) -> fitting.Folds:
             "validation are in the same one. Add images, or set head.search: off."
         )
         raise GraftError(message)
+    warnings = []
     if folds < params.folds:
-        say(f"head: warning: {params.folds} folds need as many images or groups, so there are {folds} folds")
-    for name in lonely_classes(rows):
-        say(f"head: warning: the class '{printable(name)}' has a single image, so no fold can test it")
+        warnings.append(f"{params.folds} folds need as many images or groups, so there are {folds} folds")
+    warnings += [
+        f"the class '{printable(name)}' has a single image, so no fold can test it" for name in lonely_classes(rows)
+    ]
     of_images = assign_folds(targets, rows.groups, folds, params.seed)
     for number, name in enumerate(rows.classes):
         own = of_images[targets == number]
         if len(own) > 1 and len(set(own.tolist())) == 1:
-            say(f"head: warning: all images of the class '{printable(name)}' are in one group, so no fold can test it")
-    return fitting.Folds(of_images, rows.images, rows.weights, rows.plain)
+            warnings.append(f"all images of the class '{printable(name)}' are in one group, so no fold can test it")
+    return fitting.Folds(of_images, rows.images, rows.weights, rows.plain), warnings
 
 
 def _stack(

@@ -23,7 +23,7 @@ from tests.tasks.conftest import ROOT
 
 FILES = (
     "candidates.csv", "choice.json", "depth.csv", "head.json", "head.onnx", "head.weights.h5", "history.csv",
-    "metrics.json", "reference.parquet", "start.json", "start.weights.h5",
+    "metrics.json", "reference.parquet", "start.json", "start.weights.h5", "summary.json",
 )  # fmt: skip
 SPLITS = ("train", "train", "train", "val", "test")
 IMAGES = 75
