@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.stats import t
 
 from tasks.finetuning.batches import Floats, Ints
 from tasks.onnx.sessions import Array
@@ -63,19 +64,18 @@ def compare(predictions: Sequence[Floats], targets: Ints) -> list[Mixture]:
     return mixtures
 
 
-def choose(mixtures: Sequence[Mixture]) -> Mixture:
-    """Return the mixture of least loss among those that are better than the head alone by more than noise.
+def choose(mixtures: Sequence[Mixture], images: int) -> Mixture:
+    """Return the mixture of least loss among those that are better on n images than the head alone by more than noise.
 
-    Those have a loss that is lower by at least one standard error, and an accuracy that is not lower. If there are
-    none, the head alone is best.
+    Those have a loss whose difference has a 95 % interval (Student's t, paired by image) below 0, and an accuracy that
+    is not lower. If there are none, the head alone is best. The head's own weights have seen the validation images
+    too, so a mixture must be clearly better to make up for that.
     """
-    head = mixtures[0]
+    head, margin = mixtures[0], float(t.ppf(0.975, max(images - 1, 1)))
     better = [
         mixture
         for mixture in mixtures[1:]
-        if mixture.difference < 0
-        and mixture.difference <= -mixture.standard_error
-        and mixture.accuracy >= head.accuracy
+        if mixture.difference < -margin * mixture.standard_error and mixture.accuracy >= head.accuracy
     ]
     return min(better, key=lambda mixture: mixture.log_loss, default=head)
 

@@ -86,7 +86,7 @@ def finetune(inputs: Inputs, out: Path, params: Finetuning, extraction: Features
     predict = Predictor(experiment.network, experiment.validation)
     result = _fit(experiment, predict, params, files["first"], summary)
     table_of_mixtures = _compare(experiment, predict, start, result.best)
-    best = mixtures.choose(table_of_mixtures)
+    best = mixtures.choose(table_of_mixtures, int(sample.in_validation.sum()))
     if best.share:
         assign(experiment.network.variables, mixtures.interpolate(start, result.best, best.share))
         if params.refit:
