@@ -78,7 +78,7 @@ def _accuracies(run: TrainingRun, name: str, seed: int) -> tuple[float, ...]:
     tuned_base = tuned / "backbone.onnx"
     head = _accuracy(image_set, base, run.folder / "head" / "head.onnx")
     both = _accuracy(image_set, tuned_base if tuned_base.exists() else base, tuned / "head.onnx")
-    return head, both, float(metrics["mixture"])
+    return head, both, float(metrics.get("mixture", 0))
 
 
 def _accuracy(image_set: ImageSet, base: Path, head: Path) -> float:

@@ -26,7 +26,7 @@ from benchmarks import image_sets, results
 from tasks.common import params
 from tasks.common.params import Head
 from tasks.head.rows import Rows
-from tasks.head.search.search import find_head, fit_choice, tap_columns
+from tasks.head.search.search import Search, find_head, fit_choice, tap_columns
 from tasks.tables.features import Tap
 
 # The design was judged on seeds below this one.
@@ -99,8 +99,8 @@ def compare(data: Data, head: Head) -> tuple[Result, Result]:
     return ours, judge(data, predicted, time.perf_counter() - start)
 
 
-def predict_with_graft(data: Data, head: Head) -> npt.NDArray[np.int64]:
-    """Search, fit the choice on training and validation rows, and return its predictions for the test rows."""
+def search_for_head(data: Data, head: Head) -> Search:
+    """Compare the candidates on the rows for training and validation."""
     known = np.flatnonzero(~data.test)
     images = np.arange(len(known))
     taps = tuple(Tap(str(number), width, (number + 1) / len(data.widths)) for number, width in enumerate(data.widths))
@@ -115,10 +115,15 @@ def predict_with_graft(data: Data, head: Head) -> npt.NDArray[np.int64]:
         [str(number) for number in known],
         taps,
     )
-    search = find_head(table, head, choose_taps=True)
+    return find_head(table, head, choose_taps=True)
+
+
+def predict_with_graft(data: Data, head: Head) -> npt.NDArray[np.int64]:
+    """Search, fit the choice on training and validation rows, and return its predictions for the test rows."""
+    search = search_for_head(data, head)
     candidate = search.winner.candidate
-    kernels, biases = fit_choice(search, candidate, table.weights[None])
-    columns = tap_columns(table, candidate.taps)
+    kernels, biases = fit_choice(search, candidate, search.rows.weights[None])
+    columns = tap_columns(search.rows, candidate.taps)
     values = (data.vectors[data.test][:, columns] - search.scaling.mean[columns]) * search.scaling.factor[columns]
     return np.asarray((values @ kernels[0] + biases[0]).argmax(axis=1))
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -152,6 +152,11 @@ SETS: dict[str, Callable[[int], ImageSet]] = {
 def features(image_set: ImageSet, taps: Sequence[Choice] | None = None) -> Vectors:
     """Return the starter's features of all images at these cuts (None: the last layer), cached in the process."""
     return _features(image_set, None if taps is None else tuple(taps))
+
+
+def read_taps(taps: Sequence[Choice]) -> list[dict[str, Any]]:
+    """Return layer, width and depth of these taps of the starter network."""
+    return list(json.loads(_session(tuple(taps)).metadata["taps"]))
 
 
 @cache

@@ -37,7 +37,8 @@ from tasks.common import params
 from tasks.head.stage import train_head
 section = params.load(Path("params.yaml")).head
 for seed in range(int(sys.argv[1])):
-    train_head(Path("features.parquet"), Path("validation/accepted.parquet"), Path(f"head{seed}"), section.model_copy(update={"seed": seed}))
+    seeded = section.model_copy(update={"seed": seed})
+    train_head(Path("features.parquet"), Path("validation/accepted.parquet"), Path(f"head{seed}"), seeded)
 """
 
 

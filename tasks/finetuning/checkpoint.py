@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from tasks.common.files import atomic_file, cache_folder
-from tasks.networks.training import Row
 from tasks.onnx.sessions import Array
+from tasks.tables.history import Row
 
 DAYS_KEPT = 30
 SECONDS_A_DAY = 86_400

@@ -14,8 +14,8 @@ from tasks.finetuning import checkpoint
 from tasks.finetuning.batches import Epochs, Floats
 from tasks.finetuning.checkpoint import Checkpoint
 from tasks.finetuning.optimization import Optimization
-from tasks.networks.training import Row
 from tasks.onnx.sessions import Array
+from tasks.tables.history import Row
 
 NAME = "finetuning"
 EXPLOSION = 10

@@ -38,7 +38,7 @@ from tasks.onnx import graphs
 from tasks.onnx.resize import resize_from_json
 from tasks.onnx.sessions import Array
 from tasks.store import open_store
-from tasks.tables import features, reference
+from tasks.tables import features, history, reference
 
 NAME = "finetuning"
 PHASES = ("first", "refit")
@@ -101,7 +101,7 @@ def finetune(inputs: Inputs, out: Path, params: Finetuning, extraction: Features
             reference.write(folder / "reference.parquet", validation.paths, predicted, classes)
         else:
             copy_head(inputs.head, folder)
-        training.write_history(result.history, folder / "history.csv")
+        history.write(folder / "history.csv", result.history)
         mixtures.write(folder / "mixtures.csv", table_of_mixtures)
         text = json.dumps(_metrics(result, table_of_mixtures[0], best), indent=1)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasks.common.files import atomic_folder, require
 from tasks.common.summary import Summary
+from tasks.tables import history
 
 FILES = ("head.json", "head.weights.h5", "head.onnx", "reference.parquet")
 
@@ -20,7 +21,9 @@ def copy_head(head: Path, folder: Path) -> None:
 
 
 def pass_head_on(head: Path, out: Path, summary: Summary) -> None:
-    """Write the head as it is into the folder `out`, with no metrics, since the head stage has reported them.
+    """Write the head as it is into the folder `out`, with empty metrics and learning curves without rows.
+
+    The head stage has reported its own.
 
     Raises:
         GraftError: A file of the head is missing.
@@ -28,4 +31,6 @@ def pass_head_on(head: Path, out: Path, summary: Summary) -> None:
     with atomic_folder(out) as folder:
         copy_head(head, folder)
         (folder / "metrics.json").write_text("{}\n", encoding="utf-8")
+        # The plots in dvc.yaml read this file.
+        history.write(folder / "history.csv", [])
         summary.write(folder, None)

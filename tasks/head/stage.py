@@ -27,7 +27,7 @@ from tasks.head.search.search import Search, find_head, fit_choice, tap_columns
 from tasks.networks import saving, training
 from tasks.networks.conversion.keras_to_onnx import convert_head
 from tasks.onnx import graphs
-from tasks.tables import accepted, features, reference
+from tasks.tables import accepted, features, history, reference
 
 Curves = Sequence[Mapping[str, float | None]]
 
@@ -79,7 +79,7 @@ def train_head(
         saving.save(outcome.head, folder, "head")
         saving.save(outcome.start, folder, "start")
         graphs.save(graph, folder / "head.onnx")
-        training.write_history(outcome.curves, folder / "history.csv")
+        history.write(folder / "history.csv", outcome.curves)
         tables.write_csv(folder / "candidates.csv", tables.CANDIDATES, outcome.candidates)
         tables.write_csv(folder / "depth.csv", tables.DEPTH, outcome.depth)
         facts = tables.choice_facts(rows, outcome.scored, outcome.reason, outcome.folds)
@@ -125,7 +125,7 @@ def _search(rows: Rows, params: Head, *, choose_taps: bool) -> Outcome:
         ],
         tables.depth_rows(search),
         [
-            dict(zip(training.COLUMNS, (epoch, loss, None, None if np.isnan(val) else val, None), strict=True))
+            dict(zip(history.COLUMNS, (epoch, loss, None, None if np.isnan(val) else val, None), strict=True))
             for epoch, (loss, val) in enumerate(curves)
         ],
     )
@@ -161,7 +161,7 @@ def _train(rows: Rows, params: Head) -> Outcome:
     setting = "none" if params.class_weight == "auto" else params.class_weight
     [(name, weights)] = class_weights.resolve(setting, rows.targets[rows.plain[rows.training]], rows.classes).items()
     head = build_head(vectors, len(rows.classes), params.hidden, params.dropout)
-    history = training.fit(
+    curves = training.fit(
         head,
         (vectors, targets),
         (rows.vectors[validation], rows.targets[validation]),
@@ -184,7 +184,7 @@ def _train(rows: Rows, params: Head) -> Outcome:
     predicted = logits(head, rows.vectors[validation])
     [scored] = score([candidate], predicted[None], rows.targets[validation])
     divide_by_temperature(head, scored.temperature)
-    headline = f"{count(len(history), 'epoch')}, validation accuracy {scored.accuracy:.1%}"
+    headline = f"{count(len(curves), 'epoch')}, validation accuracy {scored.accuracy:.1%}"
     reason = "The search is off, so the head is what the params say."
     row = tables.candidate_row(rows, scored, 1, chosen=True)
-    return Outcome(headline, [], head, start, scored, reason, 0, rows.targets[validation], [row], [], history)
+    return Outcome(headline, [], head, start, scored, reason, 0, rows.targets[validation], [row], [], curves)

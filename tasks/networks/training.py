@@ -1,10 +1,8 @@
 """Training with Keras: repeatable, stopped early, with the learning curves kept."""
 
-import csv
 import math
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -14,13 +12,10 @@ import tensorflow as tf
 from tasks.common.errors import GraftError
 from tasks.common.params import Training
 from tasks.common.progress import SECONDS_BETWEEN_LINES, say
+from tasks.tables import history
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-Row = dict[str, float | None]
-"""An epoch of the learning curves, with the keys of COLUMNS; None where a value was not computed."""
-
-COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 def make_repeatable(seed: int, threads: int) -> None:
@@ -74,7 +69,7 @@ def fit(
     `params.epochs`. Lines of progress begin with `title`. `class_weight` has the factors of the classes' losses.
 
     Returns:
-        A row an epoch, with the keys of COLUMNS. Loss and accuracy of `val` are computed without dropout.
+        A row an epoch, with the columns of history.csv. Loss and accuracy of `val` are computed without dropout.
 
     Raises:
         GraftError: A loss is not finite.
@@ -88,7 +83,7 @@ def fit(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    history = model.fit(
+    curves = model.fit(
         Batches(*train, classes, params.batch_size, params.seed),
         validation_data=Batches(*val, classes, params.batch_size, seed=None),
         epochs=params.epochs,
@@ -101,8 +96,8 @@ def fit(
         verbose=0,
     ).history
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    for epoch in range(len(history["loss"])):
-        if not (math.isfinite(history["loss"][epoch]) and math.isfinite(history["val_loss"][epoch])):
+    for epoch in range(len(curves["loss"])):
+        if not (math.isfinite(curves["loss"][epoch]) and math.isfinite(curves["val_loss"][epoch])):
             message = (
                 f"{title}: the loss is not finite in epoch {epoch + 1} at a learning rate of up to "
                 f"{params.learning_rate:g}. Lower {title}.learning_rate, or check the features for values that are not "
@@ -110,28 +105,9 @@ def fit(
             )
             raise GraftError(message)
     return [
-        dict(zip(COLUMNS, (epoch, *(history[key][epoch] for key in keys)), strict=True))
-        for epoch in range(len(history["loss"]))
+        dict(zip(history.COLUMNS, (epoch, *(curves[key][epoch] for key in keys)), strict=True))
+        for epoch in range(len(curves["loss"]))
     ]
-
-
-def summary(history: list[dict[str, float]]) -> dict[str, float]:
-    """Return the number of epochs, and number, validation loss and validation accuracy of the best epoch."""
-    best = min(history, key=lambda row: row["val_loss"])
-    return {
-        "epochs": len(history),
-        "best_epoch": best["epoch"],
-        "val_loss": best["val_loss"],
-        "val_accuracy": best["val_accuracy"],
-    }
-
-
-def write_history(history: Sequence[Mapping[str, float | None]], path: Path) -> None:
-    """Write the learning curves as CSV, one row an epoch; a value of None leaves its field empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(history)
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tasks.backbone.encoder.traversal import has_control_flow
+from tasks.backbone.encoder.nested_graphs import has_control_flow
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import canonical
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import onnx
 from onnx import TensorProto
 
-from tasks.backbone.encoder.isolation import run_isolated
+from tasks.backbone.encoder.faults import run_isolated
 from tasks.backbone.encoder.loading import load_encoder
 from tasks.common import console
 from tasks.common.errors import GraftError

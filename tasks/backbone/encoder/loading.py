@@ -1,18 +1,22 @@
-"""Loading of an ONNX file from elsewhere: what is damaged, hostile or not complete in itself ends in one line."""
+"""Loading of an ONNX file from elsewhere, with its external data, the weights that a large file keeps beside it.
+
+A file that is damaged, hostile or incomplete ends in one line.
+"""
 
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 from onnx import TensorProto, checker, inliner, numpy_helper
 
-from tasks.backbone.encoder.external_data import LARGEST, load_external_data, too_large
 from tasks.backbone.encoder.faults import explained
-from tasks.backbone.encoder.traversal import all_graphs, all_nodes, all_tensors
+from tasks.backbone.encoder.nested_graphs import all_graphs, all_nodes, all_tensors
 from tasks.common.errors import GraftError
 from tasks.common.text import printable
 from tasks.onnx import graphs
 
+LARGEST = (1 << 31) - (1 << 24)
+"""Bytes of weights that one ONNX file can hold: protobuf writes less than 2 GiB, and the nodes need some of it."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7
 # Their results differ from run to run, and features have to repeat.
@@ -26,7 +30,7 @@ def load_encoder(path: Path, digest: str, name: str) -> onnx.ModelProto:
         GraftError: the file has another hash, is no valid ONNX, is too large, or uses what Graft refuses.
     """
     if path.stat().st_size > LARGEST:
-        raise too_large(name, path.stat().st_size)
+        raise _too_large(name, path.stat().st_size)
     content = path.read_bytes()
     actual = sha256(content).hexdigest()
     if actual != digest:
@@ -39,7 +43,11 @@ def load_encoder(path: Path, digest: str, name: str) -> onnx.ModelProto:
 
 
 def parse_encoder(content: bytes, folder: Path, name: str) -> onnx.ModelProto:
-    """Return the model in the bytes of a file in that folder; see `load_encoder`."""
+    """Return the model in the bytes of a file in that folder: complete, checked, without functions.
+
+    Raises:
+        GraftError: the bytes are no valid ONNX, the model is too large, or uses what Graft refuses.
+    """
     with explained(name, "read as ONNX"):
         model = onnx.load_model_from_string(content)
     if not model.graph.node or not model.opset_import:
@@ -50,7 +58,7 @@ def parse_encoder(content: bytes, folder: Path, name: str) -> onnx.ModelProto:
             model = inliner.inline_local_functions(model, convert_version=True)
     with explained(name, "used"):
         _check_operators(model, name)
-        load_external_data(model.graph, folder, name)
+        _load_external_data(model.graph, folder, name)
         _check_tensors(model.graph, name)
     with explained(name, "used, because it is not valid ONNX"):
         checker.check_model(model)
@@ -101,7 +109,7 @@ def _check_tensors(graph: onnx.GraphProto, name: str) -> None:
                 raise ValueError(message)
             total += numpy_helper.to_array(tensor).nbytes  # raises if the bytes are not those of the shape
         if total > LARGEST:
-            raise too_large(name, total)
+            raise _too_large(name, total)
 
 
 def _use_one_operator_set(model: onnx.ModelProto) -> None:
@@ -110,3 +118,63 @@ def _use_one_operator_set(model: onnx.ModelProto) -> None:
         node.domain = ""
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", version))
+
+
+def _load_external_data(graph: onnx.GraphProto, folder: Path, name: str) -> None:
+    """Read the external data of all tensors into the graph, in place.
+
+    Raises:
+        GraftError: a file lies outside the folder, is missing, a link or too short, or there are more than 2 GiB.
+    """
+    total = 0
+    for tensor in all_tensors(graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            path, offset, length = _locate(tensor, folder.resolve(), name)
+            total += length
+            if total > LARGEST:
+                raise _too_large(name, total)
+            with path.open("rb") as file:
+                file.seek(offset)
+                tensor.raw_data = file.read(length)
+            tensor.ClearField("data_location")
+            del tensor.external_data[:]
+
+
+def _locate(tensor: onnx.TensorProto, folder: Path, name: str) -> tuple[Path, int, int]:
+    """Return the file of a tensor, and the range of bytes in it: offset and length."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    shown = f"'{printable(location)}'"
+    parts = PurePosixPath(location)
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or not set(location).isdisjoint("\\:\0"):
+        message = f"{name} has external data in {shown}; expected a file below its own folder."
+        raise GraftError(message)
+    path = folder / parts
+    if path.resolve() != path:
+        message = f"{name} has external data in {shown}, which is a link; put the file itself there."
+        raise GraftError(message)
+    if not path.is_file():
+        message = f"{name} has external data in {shown}, and there is no such file. Put it beside the encoder."
+        raise GraftError(message)
+    size = path.stat().st_size
+    offset = _whole_number(entries.get("offset", "0"))
+    length = _whole_number(entries["length"]) if "length" in entries else size - (offset or 0)
+    if offset is None or length is None or not 0 <= length <= size - offset:
+        message = (
+            f"{name} has external data in {shown} at {printable(str(entries.get('offset', 0)))[:40]}, "
+            f"{printable(str(entries.get('length', 'all')))[:40]} bytes; the file has {size:,}."
+        )
+        raise GraftError(message)
+    return path, offset, length
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004  digits of 2**63
+
+
+def _too_large(name: str, size: int) -> GraftError:
+    """Return the error for an encoder of so many bytes."""
+    return GraftError(
+        f"{name} has {size / 1e9:.1f} GB of weights or more; one ONNX file, such as the exported classifier, holds at "
+        f"most {LARGEST / 1e9:.1f} GB. Export the encoder in float16, or take a smaller one."
+    )

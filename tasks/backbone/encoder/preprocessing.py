@@ -1,44 +1,41 @@
-"""The preprocessing that an encoder expects: from the params, or from the file that its exporter wrote beside it."""
+"""The preprocessing that an encoder expects: from the params, or from the file that its publisher wrote."""
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tasks.backbone.encoder.huggingface import read_huggingface
-from tasks.backbone.encoder.published import Published, is_timm
-from tasks.backbone.encoder.timm import read_timm
+from tasks.backbone.encoder.json_values import read_json
+from tasks.backbone.encoder.published import PublishedPreprocessing, is_timm, read_huggingface, read_timm
 from tasks.common.errors import GraftError
 from tasks.common.params import Backbone, EncoderPreprocessing
 from tasks.common.text import printable
 from tasks.onnx.resize import Resize, resize_of
 
 HUGGINGFACE, TIMM = "preprocessor_config.json", "config.json"
-LARGEST_FILE = 1 << 20
 SECTION = "backbone.preprocessing"
 
 
 class Preprocessing(NamedTuple):
     """The values that an encoder expects, (pixel * scale - mean) / std, and where that is stated.
 
-    `published` is what the exporter's file says about the resize; None: the params alone decide.
+    `published` is the whole content of the publisher's file; None: the params alone decide.
     """
 
     origin: str
     scale: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    published: Published | None
+    published: PublishedPreprocessing | None
 
     @property
     def size(self) -> int | None:
-        """The input size in pixels that the exporter's file states."""
+        """The input size in pixels that the publisher's file states."""
         return self.published.size if self.published else None
 
 
 def read_preprocessing(params: Backbone, encoder: Path) -> Preprocessing:
     """Return the preprocessing of an encoder.
 
-    The section `backbone.preprocessing` decides if it gives mean, std or scale. Otherwise the exporter's file beside
+    The section `backbone.preprocessing` decides if it gives mean, std or scale. Otherwise the publisher's file beside
     the encoder does.
 
     Raises:
@@ -51,7 +48,7 @@ def read_preprocessing(params: Backbone, encoder: Path) -> Preprocessing:
         path = encoder.with_name(name)
         if not path.exists():
             continue
-        document = _read_json(path)
+        document = read_json(path)
         if name == TIMM and not is_timm(document):
             continue  # transformers writes a file of that name too, about the network alone
         published = read_huggingface(document, name) if name == HUGGINGFACE else read_timm(document, name)
@@ -63,8 +60,8 @@ def read_preprocessing(params: Backbone, encoder: Path) -> Preprocessing:
     raise GraftError(message)
 
 
-def resize_for(params: Backbone, preprocessing: Preprocessing, size: int) -> Resize:
-    """Return the resize to `size` pixels: the exporter's, in the place of values that params.yaml leaves at defaults.
+def choose_resize(params: Backbone, preprocessing: Preprocessing, size: int) -> Resize:
+    """Return the resize to `size` pixels: the published one where params.yaml has defaults.
 
     `backbone.fit` and `backbone.crop_share` belong together: if either is no default, both are taken from the params.
     """
@@ -88,18 +85,3 @@ def _from_section(section: EncoderPreprocessing) -> Preprocessing:
         message = f"{SECTION}.std is {section.std}; expected three numbers above 0."
         raise GraftError(message)
     return Preprocessing(SECTION, section.scale or 1 / 255, (red, green, blue), (std[0], std[1], std[2]), None)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-        message = f"{printable(path.name)} is no file of JSON of at most {LARGEST_FILE:,} bytes."
-        raise GraftError(message)
-    try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        message = f"{path.name} is not valid JSON: {' '.join(str(error).split())}."
-        raise GraftError(message) from error
-    if not isinstance(document, dict):
-        message = f"{path.name} is JSON, but no object with keys."
-        raise GraftError(message)
-    return document

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import onnx
 from onnx import TensorProto
 
-from tasks.backbone.encoder.traversal import names_read, prune
+from tasks.backbone.encoder.nested_graphs import names_read, prune
 from tasks.common.errors import GraftError
 from tasks.common.params import EncoderPreprocessing
 from tasks.common.text import join, printable

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 
 from tasks.backbone.encoder.conversion import Request, convert_encoder
-from tasks.backbone.encoder.isolation import run_isolated
-from tasks.backbone.encoder.preprocessing import read_preprocessing, resize_for
+from tasks.backbone.encoder.faults import run_isolated
+from tasks.backbone.encoder.preprocessing import read_preprocessing, choose_resize
 from tasks.backbone.encoder.source import find_encoder
 from tasks.common.files import atomic_folder
 from tasks.common.params import Backbone
@@ -29,7 +29,7 @@ def prepare_encoder(params: Backbone, taps: Sequence[str | float] | str | None, 
     preprocessing = read_preprocessing(params, path)
     request = Request(path, preprocessing, params)
     base = run_isolated(convert_encoder, request, params.name)
-    resize = resize_for(params, preprocessing, base.size)
+    resize = choose_resize(params, preprocessing, base.size)
     graph = graphs.join(resize_graph(resize), onnx.load_model_from_string(base.model))
     layer = printable(base.output)
     tap = {"layer": layer, "tensor": "features", "width": base.width, "depth": 1.0}

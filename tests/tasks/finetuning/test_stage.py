@@ -272,10 +272,10 @@ def test_a_head_without_taps_above_the_cut_is_passed_on_with_a_warning(
         "finetuning: warning: the head uses no tap above finetuning.cut 'conv_pw_11_relu' (it uses conv_pw_5_relu, "
         "conv_pw_11_relu), so there is nothing to train and the head is kept as it is. Choose a lower cut.\n"
     )
-    assert sorted(contents(tmp_path / "out")) == sorted([*FILES, "metrics.json", "summary.json"])
+    assert sorted(contents(tmp_path / "out")) == sorted([*FILES, "history.csv", "metrics.json", "summary.json"])
 
 
-def test_switched_off_the_head_is_passed_on_as_it_is_without_metrics(
+def test_switched_off_the_head_is_passed_on_as_it_is_without_metrics_and_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "head").mkdir()
@@ -290,6 +290,7 @@ def test_switched_off_the_head_is_passed_on_as_it_is_without_metrics(
     monkeypatch.setattr(sys, "argv", ["finetuning", *(word for pair in options.items() for word in pair)])
     main()
     expected = {name: f"any {name}".encode() for name in FILES} | {
+        "history.csv": b"epoch,train_loss,train_accuracy,val_loss,val_accuracy\r\n",
         "metrics.json": b"{}\n",
         "summary.json": b'{\n "headline": null,\n "warnings": []\n}\n',
     }

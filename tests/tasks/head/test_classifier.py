@@ -72,4 +72,4 @@ def test_classes_that_lie_apart_are_learnt_whatever_the_scale(settings: Params, 
     params = settings.head.model_copy(update={"epochs": 8, "learning_rate": 0.02})
     head = build_head(train, 3, [16], 0.1)
     history = training.fit(head, (train, targets), (val, val_targets), 3, params, "head")
-    assert training.summary(history)["val_accuracy"] > 0.95
+    assert min(history, key=lambda row: row["val_loss"])["val_accuracy"] > 0.95

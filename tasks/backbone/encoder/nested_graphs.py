@@ -1,4 +1,4 @@
-"""The parts of a graph at every depth: nodes, the bodies of control flow, and tensors of numbers."""
+"""Graphs that contain graphs: the bodies of control flow, and the nodes and tensors at every depth."""
 
 from collections.abc import Iterator
 
@@ -55,9 +55,13 @@ def names_read(node: onnx.NodeProto) -> list[str]:
 
 
 def prune(graph: onnx.GraphProto, output: str) -> None:
-    """Keep, in place, what one output of a graph in topological order needs, without notes and inferred types."""
+    """Keep, in place, only what one output of the graph needs, and drop notes and inferred types.
+
+    The nodes are in topological order, as ONNX demands.
+    """
     read, nodes = {output}, []
     for node in reversed(graph.node):
+        read.discard("")  # stands for an input or an output that a node leaves out
         if read.intersection(node.output):
             nodes.append(node)
             read.update(names_read(node))
