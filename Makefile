@@ -54,6 +54,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.large_photos
 	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.heads
+	$(BIN)/python -m benchmarks.depth
+	$(BIN)/python -m benchmarks.finetuning
 	$(BIN)/python -m benchmarks.review
 	$(BIN)/python -m benchmarks.backbones
 

@@ -146,7 +146,7 @@ def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
         "next: commit this run            git add dvc.lock params.yaml && git commit",
         "      train on your own images   graft data add FOLDER, graft data check, graft train",
         "      look for wrong labels      graft data review",
-        "      try another setting        graft train --set head.dropout=0.5",
+        "      try another setting        graft train --set features.views=4",
     ]
     print("\n".join(lines))
 
