@@ -20,6 +20,7 @@ from tasks.common.hashing import hash_file
 from tasks.common.params import Augmentation, Features, Finetuning
 from tasks.common.progress import say
 from tasks.common.summary import Summary
+from tasks.common.text import count
 from tasks.extraction.recipe import read_augmentation
 from tasks.extraction.request import read_request
 from tasks.finetuning import checkpoint, mixtures
@@ -142,7 +143,7 @@ def _refit(
 
     When training diverges, the experiment is returned as it was.
     """
-    say(f"{NAME}: training once more for {epochs} epochs, on training and validation images")
+    say(f"{NAME}: training once more for {count(epochs, "epoch")}, on training and validation images")
     chosen = values(experiment.network.variables)
     assign(experiment.network.variables, start)
     again = experiment.with_head(saving.load(head, "head"))

@@ -74,7 +74,7 @@ def test_a_second_clone_trained_by_graft_writes_the_same_lock_file_and_dvc_finds
 
 def test_a_head_param_runs_the_head_and_what_follows_and_nothing_before(trained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained, tmp_path / "copy", symlinks=True)
-    params_file.edit(folder / "params.yaml", [("head.epochs", 2)])
+    params_file.edit(folder / "params.yaml", [("head.search", "off"), ("head.epochs", 2)])
     output = dvc("repro", cwd=folder)
     ran = [stage for stage in stage_names(folder) if f"Running stage '{stage}'" in output]
     assert ran == ["head", "finetuning", "export", "evaluation"]

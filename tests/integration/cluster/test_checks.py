@@ -108,7 +108,7 @@ def no_graft(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        (no_graft, r"cannot load Graft: .*No module named 'tasks\.features'.*"),
+        (no_graft, r"cannot load Graft: .*No module named 'tasks\.extraction'.*"),
         (other_graft, "has Graft [0-9a-f]{12}"),
     ],
     ids=["no Graft", "another Graft"],

@@ -21,12 +21,12 @@ TEMPERATURE = 0.5
 
 
 def write_images(root: Path) -> list[Accepted]:
-    """Write 12 images a class, with horizontal bars or with vertical ones, and return their rows."""
+    """Write 24 images a class, with horizontal bars or with vertical ones, and return their rows."""
     rows = []
     for axis, label in enumerate(CLASSES):
         (root / label).mkdir(parents=True)
-        for number in range(12):
-            pixels = noise(100 * axis + number, 60 + number, 71 - number) // 8
+        for number in range(24):
+            pixels = noise(100 * axis + number, 60 + number, 83 - number) // 8
             bars = (np.arange(pixels.shape[axis]) + number) // 8 % 2 == 1
             pixels[bars if axis == 0 else (slice(None), bars)] += 200
             path = f"{label}/{number}.png"

@@ -15,6 +15,7 @@ import pytest
 
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
+from tasks.common.text import count
 from tasks.finetuning.__main__ import main
 from tasks.finetuning.inputs import Inputs
 from tasks.finetuning.stage import finetune
@@ -60,7 +61,7 @@ for name, settings in json.loads(sys.argv[2]).items():
 """
 RUNS: dict[str, dict[str, Any]] = {
     "first": {"epochs": 4, "layer_decay": 0.9},
-    "spoiled": {"epochs": 2, "learning_rate": 0.05},
+    "spoiled": {"epochs": 2, "learning_rate": 1.0},
     "live": {"epochs": 2, "live": True, "refit": True},
     "killed": {"epochs": 4, "layer_decay": 0.9},
 }
@@ -135,14 +136,14 @@ def test_checkpoints_are_removed_when_the_stage_ends(tuned: Path) -> None:
 
 def test_activations_of_all_views_are_computed_once_for_all_runs(tuned: Path) -> None:
     first = lines_of(tuned, "first")
-    # 11 training images in two views and 6 validation images.
+    # 23 training images in two views and 12 validation images.
     assert first[0] == (
-        "finetuning: activations at 'conv_pw_11_relu' of 28 views take 0.2 MB in a file while training, and 0.2 MB "
+        "finetuning: activations at 'conv_pw_11_relu' of 58 views take 0.5 MB in a file while training, and 0.5 MB "
         "more in the feature store"
     )
-    assert "finetuning: boundary: 28 vectors wanted, 0 in the store" in first
-    assert "finetuning: boundary: 28 vectors wanted, 28 in the store" in lines_of(tuned, "spoiled")
-    assert "finetuning: boundary: 6 vectors wanted, 6 in the store" in lines_of(tuned, "live")
+    assert "finetuning: boundary: 58 vectors wanted, 0 in the store" in first
+    assert "finetuning: boundary: 58 vectors wanted, 58 in the store" in lines_of(tuned, "spoiled")
+    assert "finetuning: boundary: 12 vectors wanted, 12 in the store" in lines_of(tuned, "live")
 
 
 def test_batch_statistics_and_everything_up_to_the_cut_stay_as_they_were(backbone: Path, tuned: Path) -> None:
@@ -162,7 +163,7 @@ def test_the_best_mixture_is_written_and_said(tuned: Path) -> None:
     assert float(best["log_loss"]) == metrics["val_loss"] == min(float(row["log_loss"]) for row in rows.values())
     assert float(rows[0]["log_loss"]) == metrics["head_val_loss"] > metrics["val_loss"]
     line = lines_of(tuned, "first")[-1]
-    assert line.startswith(f"finetuning: mixture {metrics['mixture']} won on 6 validation images: log loss ")
+    assert line.startswith(f"finetuning: mixture {metrics['mixture']} won on 12 validation images: log loss ")
 
 
 def test_the_start_is_epoch_0_of_the_learning_curves(tuned: Path) -> None:
@@ -177,7 +178,7 @@ def test_the_record_is_what_the_written_graphs_predict_for_the_validation_images
     base, head = (Session(onnx.load(tuned / name / f"{part}.onnx"), threads=1) for part in ("backbone", "head"))
     paths, expected, classes = reference.read(tuned / name / "reference.parquet")
     assert classes == CLASSES
-    assert paths == [f"{label}/{number}.png" for label in classes for number in (2, 6, 10)]
+    assert paths == [f"{label}/{number}.png" for label in classes for number in range(2, 24, 4)]
     probabilities = np.concatenate([head(base(read(tuned / "photos" / path)[None])) for path in paths])
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
@@ -200,10 +201,10 @@ def test_a_rate_that_spoils_the_network_leaves_the_head_as_it_is(tuned: Path) ->
     warning, winner = lines_of(tuned, "spoiled")[-2:]
     assert warning.startswith("finetuning: warning: the loss has grown to ")
     assert warning.endswith(
-        " in epoch 2 at a learning rate of up to 0.031; training stops and the best weights so far are kept. "
+        " in epoch 1 at a learning rate of up to 1; training stops and the best weights so far are kept. "
         "Lower finetuning.learning_rate."
     )
-    assert winner.startswith("finetuning: mixture 0, the head alone, won on 6 validation images: log loss ")
+    assert winner.startswith("finetuning: mixture 0, the head alone, won on 12 validation images: log loss ")
     assert winner.endswith("; no epoch of training was better")
 
 
@@ -215,7 +216,7 @@ def test_live_training_says_that_it_is_slow_and_refit_trains_again_from_the_fina
             "finetuning: live training without a GPU is slow, since every image passes the whole base in every epoch; "
             "finetuning.live false trains from stored activations"
         ),
-        f"finetuning: training once more for {metrics['best_epoch']} epochs, on training and validation images",
+        f"finetuning: training once more for {count(metrics['best_epoch'], 'epoch')}, on training and validation images",
     ]
     assert [line for line in expected if line not in lines] == []
     # The final head lies nearer to the result than the start does.
