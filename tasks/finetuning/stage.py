@@ -143,7 +143,7 @@ def _refit(
 
     When training diverges, the experiment is returned as it was.
     """
-    say(f"{NAME}: training once more for {count(epochs, "epoch")}, on training and validation images")
+    say(f"{NAME}: training once more for {count(epochs, 'epoch')}, on training and validation images")
     chosen = values(experiment.network.variables)
     assign(experiment.network.variables, start)
     again = experiment.with_head(saving.load(head, "head"))
