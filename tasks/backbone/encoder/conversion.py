@@ -11,10 +11,10 @@ from tasks.backbone.encoder import pooling
 from tasks.backbone.encoder.batch import INPUT, OUTPUT, Form, batch_forms
 from tasks.backbone.encoder.faults import explained
 from tasks.backbone.encoder.loading import load_encoder
+from tasks.backbone.encoder.nested_graphs import all_tensors
 from tasks.backbone.encoder.normalisation import Array, check_type, normalisation, normalise
 from tasks.backbone.encoder.preprocessing import Preprocessing
 from tasks.backbone.encoder.signature import CHANNELS, Signature, choose_size, read_signature
-from tasks.backbone.encoder.nested_graphs import all_tensors
 from tasks.common.errors import GateError, GraftError
 from tasks.common.params import Backbone
 from tasks.common.text import printable

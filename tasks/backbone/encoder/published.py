@@ -42,7 +42,7 @@ class _Square(NamedTuple):
 
 
 def read_huggingface(document: Mapping[str, Any], file: str) -> PublishedPreprocessing:
-    """Return the preprocessing that the file of an image processor states (CLIP, SigLIP, ViT, DINOv2, ConvNeXt, BiT ...).
+    """Return the preprocessing that the file of an image processor states (CLIP, SigLIP, ViT, DINOv2, ConvNeXt, BiT).
 
     The keys mean what they mean in `transformers.image_processing_utils` and the `image_processing_*` modules.
 

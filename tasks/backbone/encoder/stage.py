@@ -8,7 +8,7 @@ import onnx
 
 from tasks.backbone.encoder.conversion import Request, convert_encoder
 from tasks.backbone.encoder.faults import run_isolated
-from tasks.backbone.encoder.preprocessing import read_preprocessing, choose_resize
+from tasks.backbone.encoder.preprocessing import choose_resize, read_preprocessing
 from tasks.backbone.encoder.source import find_encoder
 from tasks.common.files import atomic_folder
 from tasks.common.params import Backbone

@@ -41,7 +41,10 @@ def test_the_committed_params_are_valid() -> None:
             "features",
             "taps",
             [],
-            "'features.taps' is []; expected auto, null, or a list of cuts: layers, blocks, or fractions of depth above 0 and at most 1.",
+            (
+                "'features.taps' is []; expected auto, null, or a list of cuts: layers, blocks, or fractions of depth "
+                "above 0 and at most 1."
+            ),
             id="empty list",
         ),
         pytest.param(

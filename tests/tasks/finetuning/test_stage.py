@@ -216,7 +216,10 @@ def test_live_training_says_that_it_is_slow_and_refit_trains_again_from_the_fina
             "finetuning: live training without a GPU is slow, since every image passes the whole base in every epoch; "
             "finetuning.live false trains from stored activations"
         ),
-        f"finetuning: training once more for {count(metrics['best_epoch'], 'epoch')}, on training and validation images",
+        (
+            f"finetuning: training once more for {count(metrics['best_epoch'], 'epoch')}, "
+            "on training and validation images"
+        ),
     ]
     assert [line for line in expected if line not in lines] == []
     # The final head lies nearer to the result than the start does.

@@ -18,8 +18,6 @@ HEADER = "epoch,train_loss,train_accuracy,val_loss,val_accuracy"
         ),
     ],
 )
-def test_the_table_has_a_header_and_a_row_an_epoch(
-    tmp_path: Path, rows: list[history.Row], lines: list[str]
-) -> None:
+def test_the_table_has_a_header_and_a_row_an_epoch(tmp_path: Path, rows: list[history.Row], lines: list[str]) -> None:
     history.write(tmp_path / "history.csv", rows)
     assert (tmp_path / "history.csv").read_text().splitlines() == lines

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.backbone.encoder.preprocessing import read_preprocessing, resize_for
+from tasks.backbone.encoder.preprocessing import choose_resize, read_preprocessing
 from tasks.common.errors import GraftError
 from tasks.common.params import EncoderPreprocessing, Params
 from tasks.onnx.resize import Resize
@@ -87,7 +87,7 @@ def test_the_resize_is_that_of_the_image_processor(
 ) -> None:
     preprocessing = read_preprocessing(settings.backbone, write(tmp_path, document))
     assert preprocessing.size == expected.size
-    assert resize_for(settings.backbone, preprocessing, expected.size) == expected
+    assert choose_resize(settings.backbone, preprocessing, expected.size) == expected
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_the_resize_is_that_of_timm(
 ) -> None:
     encoder = write(tmp_path, {"architecture": "vit", "pretrained_cfg": TIMM | changes}, "config.json")
     preprocessing = read_preprocessing(settings.backbone, encoder)
-    assert resize_for(settings.backbone, preprocessing, 224) == expected
+    assert choose_resize(settings.backbone, preprocessing, 224) == expected
     assert (preprocessing.scale, preprocessing.mean, preprocessing.std) == (1 / 255, (0.5,) * 3, (0.5,) * 3)
 
 
 def test_params_that_are_no_defaults_replace_the_published_resize(tmp_path: Path, settings: Params) -> None:
     params = settings.backbone.model_copy(update={"fit": "pad", "pad_colour": [9, 9, 9]})
     preprocessing = read_preprocessing(params, write(tmp_path, CLIP))
-    assert resize_for(params, preprocessing, 64) == Resize(64, "pad", 1.0, (9, 9, 9), "bicubic")
+    assert choose_resize(params, preprocessing, 64) == Resize(64, "pad", 1.0, (9, 9, 9), "bicubic")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_section_with_values_replaces_the_file(tmp_path: Path, settings: Param
     params = settings.backbone.model_copy(update={"preprocessing": section(scale=1.0), "fit": "stretch"})
     preprocessing = read_preprocessing(params, write(tmp_path, CLIP))
     assert preprocessing == ("backbone.preprocessing", 1.0, (0, 0, 0), (1, 1, 1), None)
-    assert resize_for(params, preprocessing, 32) == Resize(32)
+    assert choose_resize(params, preprocessing, 32) == Resize(32)
 
 
 def test_a_section_that_names_tensors_alone_leaves_the_values_to_the_file(tmp_path: Path, settings: Params) -> None:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tasks.backbone.encoder import isolation
+from tasks.backbone.encoder import faults
 from tasks.backbone.encoder.description import print_encoder
 from tasks.backbone.encoder.stage import prepare_encoder
 from tasks.common.errors import GraftError
@@ -225,7 +225,7 @@ def test_a_graph_that_never_ends_is_stopped(tmp_path: Path, write: Write, monkey
         ],
     )
     nodes = [helper.make_node("Loop", ["", "true", "before"], ["maps"], body=body)]
-    monkeypatch.setattr(isolation, "SECONDS", 0.5)
+    monkeypatch.setattr(faults, "SECONDS", 0.5)
     expected = "^backbones/vit.onnx cannot be used: trying it took more than 0.5 s of processor time. Export it again.$"
     with pytest.raises(GraftError, match=expected):
         prepare_encoder(write(appended(nodes, true=np.array(True))), None, tmp_path / "out")  # noqa: FBT003
