@@ -152,6 +152,7 @@ def _params(name: str, extent: SpeedExtent, seed: int, weights: str = "none", sh
     epochs = extent.epochs
     return {
         "backbone": {"name": name, "weights": weights, "sha256": sha256, "input_size": extent.input_size},
+        "features": {"taps": None},  # both sides train the head on the last layer alone
         "finetuning": {"enabled": True, "cut": NETWORKS[name], "seed": seed} | {"epochs": epochs, "patience": epochs},
     }
 
