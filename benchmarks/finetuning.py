@@ -44,7 +44,7 @@ class Extent(NamedTuple):
     seeds: Sequence[int]
 
 
-FULL = Extent(SpeedExtent(list(NETWORKS), 224, 50, 6, range(3)), list(image_sets.SETS), range(5))
+FULL = Extent(SpeedExtent(list(NETWORKS), 224, 50, 6, range(3)), list(image_sets.SETS), range(3))
 QUICK = Extent(SpeedExtent(["MobileNet"], 96, 10, 3, range(2)), ["digits_5", "imbalanced"], range(2))
 
 
