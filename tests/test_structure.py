@@ -27,6 +27,7 @@ def test_a_stage_depends_in_dvc_yaml_on_exactly_the_packages_that_it_imports(
 def test_every_package_under_tasks_is_a_stage_or_shared_by_stages(imports: grimp.ImportGraph) -> None:
     packages = {module.removeprefix("tasks.") for module in imports.find_children("tasks")}
     assert packages - set(STAGES) == {
+        "calibration",
         "common",
         "extraction",
         "images",

@@ -48,6 +48,9 @@ def _class_weight(value: object) -> str | dict[str, float]:
     if isinstance(value, str) and value in {"auto", "none", "balanced"}:
         return value
     if isinstance(value, dict) and value:
+        if len({type(name) for name in value}) > 1:  # DVC cannot compare the names
+            message = "the names of the classes all in quotes, or none of them"
+            raise ValueError(message)
         weights = {str(name): weight for name, weight in value.items()}
         if all(type(weight) in {int, float} and 0 < weight < math.inf for weight in weights.values()):
             return {name: float(weight) for name, weight in weights.items()}

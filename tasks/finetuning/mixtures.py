@@ -10,15 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 from scipy.stats import t
 
+from tasks.calibration.temperature import temperatures
 from tasks.finetuning.batches import Floats, Ints
 from tasks.onnx.sessions import Array
 
 SHARES = tuple(tenth / 10 for tenth in range(11))
 LEAST_PROBABILITY = 1e-37
-TEMPERATURES = (0.05, 20.0)
 
 
 class Mixture(NamedTuple):
@@ -53,7 +52,7 @@ def compare(predictions: Sequence[Floats], targets: Ints) -> list[Mixture]:
     mixtures: list[Mixture] = []
     head_losses = np.empty(0)
     for share, probabilities in zip(SHARES, predictions, strict=True):
-        temperature = fit_temperature(probabilities, targets)
+        [temperature] = temperatures(_logits(probabilities)[None], targets)
         losses = _losses(probabilities, targets, temperature)
         if not mixtures:
             head_losses = losses
@@ -78,22 +77,6 @@ def choose(mixtures: Sequence[Mixture], images: int) -> Mixture:
         if mixture.difference < -margin * mixture.standard_error and mixture.accuracy >= head.accuracy
     ]
     return min(better, key=lambda mixture: mixture.log_loss, default=head)
-
-
-def fit_temperature(probabilities: Floats, targets: Ints) -> float:
-    """Return the temperature, within TEMPERATURES, that gives the least log loss (Guo et al. 2017, section 4.2).
-
-    A share of each target is spread over all classes, as if there were one further image of every class: images that
-    are all predicted right would ask for a temperature of 0.
-    """
-    share = 1 / (len(targets) + 1)
-
-    def loss(logarithm: float) -> float:
-        losses = _all_losses(probabilities, float(np.exp(logarithm)))
-        of_targets = losses[np.arange(len(targets)), targets]
-        return float((1 - share) * of_targets.mean() + share * losses.mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
 
 def describe(mixtures: Sequence[Mixture], best: Mixture, images: int) -> str:
@@ -126,13 +109,12 @@ def write(path: Path, mixtures: Sequence[Mixture]) -> None:
         writer.writerows(mixtures)
 
 
+def _logits(probabilities: Floats) -> npt.NDArray[np.float64]:
+    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY)))
+
+
 def _losses(probabilities: Floats, targets: Ints, temperature: float) -> npt.NDArray[np.float64]:
-    """Return the log loss of each row, float64 [n]."""
-    return np.asarray(_all_losses(probabilities, temperature)[np.arange(len(targets)), targets])
-
-
-def _all_losses(probabilities: Floats, temperature: float) -> npt.NDArray[np.float64]:
-    """Return the log loss of each row for each class, float64 [n, classes], after division by the temperature."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY)) / temperature
+    """Return the log loss of each row, float64 [n], after division of the logits by the temperature."""
+    logits = _logits(probabilities) / temperature
     logits -= logits.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(logits).sum(axis=1, keepdims=True)) - logits)
+    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets])

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.calibration.calibration_error import calibration_error
+from tasks.calibration.temperature import probabilities
 from tasks.head.rows import Rows
-from tasks.head.search import calibration, choice
+from tasks.head.search import choice
 from tasks.head.search.candidate import KINDS, Candidate
 from tasks.head.search.scores import Scored
 from tasks.head.search.search import Search
@@ -93,7 +95,7 @@ def metrics(scored: Scored, targets: Any, folds: int) -> dict[str, float]:
     average are a temperature too: before it, they add up to 1.
     """
     before, after = (
-        calibration.calibration_error(calibration.probabilities(scored.logits / divisor), targets)
+        calibration_error(probabilities(scored.logits / divisor), targets)
         for divisor in (sum(scored.candidate.shares) or 1.0, scored.temperature)
     )
     return {

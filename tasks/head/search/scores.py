@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.head.search import calibration
+from tasks.calibration.temperature import temperatures
 from tasks.head.search.candidate import Candidate
 from tasks.head.search.linear import Array, Ints
 
@@ -38,13 +38,13 @@ class Scored(NamedTuple):
 
 def score(candidates: list[Candidate], logits: Array, targets: Ints) -> list[Scored]:
     """Return the candidates with their scores; `logits` are [K, n, C], `targets` [n]."""
-    temperatures = calibration.temperatures(logits, targets)
-    scaled = logits / temperatures[:, None, None]
+    divisors = temperatures(logits, targets)
+    scaled = logits / divisors[:, None, None]
     scaled -= scaled.max(axis=2, keepdims=True)
     losses = np.log(np.exp(scaled).sum(axis=2)) - scaled[:, np.arange(len(targets)), targets]
     predicted = logits.argmax(axis=2)
     return [
-        Scored(candidate, logits[row], float(temperatures[row]), losses[row], predicted[row] == targets, *f1)
+        Scored(candidate, logits[row], float(divisors[row]), losses[row], predicted[row] == targets, *f1)
         for row, candidate in enumerate(candidates)
         for f1 in [macro_f1(predicted[row], targets, logits.shape[2])]
     ]

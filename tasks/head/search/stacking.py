@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize
 
-from tasks.head.search import calibration
+from tasks.calibration.temperature import doubt
 from tasks.head.search.candidate import Candidate
 from tasks.head.search.linear import Array, Ints
 from tasks.head.search.scores import Scored, score
@@ -49,7 +49,7 @@ def stack(members: Sequence[Scored], targets: Ints, image_weights: Array, fold_o
 def _fit_weights(logits: Array, targets: Ints, image_weights: Array, start: Array, steps: int = STEPS) -> Array:
     """Return weights >= 0 of K members, [K], of least log loss; `logits` [K, n, C] have a mean of 0 over classes."""
     own, share = np.arange(len(targets)), image_weights / image_weights.sum()
-    wanted = (1 - calibration.doubt(len(targets))) * (logits[:, own, targets] @ share)
+    wanted = (1 - doubt(len(targets))) * (logits[:, own, targets] @ share)
     flat = logits.reshape(len(logits), -1)
 
     def evaluate(weights: Array) -> tuple[float, Array]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.finetuning.mixtures import SHARES, Mixture, choose, compare, describe, fit_temperature, interpolate, write
+from tasks.finetuning.mixtures import SHARES, Mixture, choose, compare, describe, interpolate, write
 
 
 def mixture(share: float, loss: float, accuracy: float = 0.9, difference: float = 0.0, error: float = 0.0) -> Mixture:
@@ -47,22 +47,6 @@ def test_losses_are_compared_image_by_image() -> None:
     assert mixtures[1].accuracy == mixtures[0].accuracy == 0.75
     assert mixtures[1].difference == pytest.approx(mixtures[1].log_loss - mixtures[0].log_loss)
     assert 0 < mixtures[1].standard_error < -mixtures[1].difference
-
-
-def test_the_temperature_undoes_logits_that_are_too_large() -> None:
-    random = np.random.default_rng(0)
-    probabilities = random.dirichlet([1, 1, 1], 4000)
-    targets = np.array([random.choice(3, p=row) for row in probabilities])
-    sharper = probabilities**2
-    sharper = (sharper / sharper.sum(axis=1, keepdims=True)).astype(np.float32)
-    assert fit_temperature(sharper, targets) == pytest.approx(2, abs=0.1)
-
-
-def test_images_that_are_all_predicted_right_do_not_ask_for_a_temperature_of_0() -> None:
-    # Of 3 images, as if one in 4 were any of the 2 classes: probability 7 / 8 for the class of the image.
-    probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6]], np.float32)
-    temperature = fit_temperature(probabilities, np.array([0, 0, 1]))
-    assert temperature == pytest.approx(np.log(0.6 / 0.4) / np.log(7), rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,35 @@ def test_functions_are_inlined(convert: Convert) -> None:
     np.testing.assert_allclose(Session(convert(model).model, threads=1)(images(2)), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("batch", [None, 1], ids=["dynamic batch", "batch of 1"])
+def test_a_network_exported_from_keras_with_channels_first_gives_the_features_of_keras(
+    convert: Convert, batch: int | None
+) -> None:
+    import keras
+    import tensorflow as tf
+    from tf2onnx.convert import from_function
+
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.DepthwiseConv2D(3, padding="same", activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+    ]
+    network = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers])
+    model, _ = from_function(
+        tf.function(lambda x: network(x, training=False)),
+        [tf.TensorSpec((batch, SIZE, SIZE, 3), tf.float32, "pixels")],
+        opset=17,
+        inputs_as_nchw=["pixels"],
+    )
+    assert [entry.dim_value for entry in model.graph.input[0].type.tensor_type.shape.dim][1:] == [3, SIZE, SIZE]
+    values = (images(5) * PREPROCESSING.scale - PREPROCESSING.mean) / PREPROCESSING.std
+    expected = network.predict(values.astype(np.float32), verbose=0)
+    base = convert(model, input_size=SIZE)
+    np.testing.assert_allclose(Session(base.model, threads=1)(images(5)), expected, rtol=1e-4, atol=1e-5)
+
+
 def rename(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     """Return the model with other names of tensors and nodes, other order of weights, and notes."""
     copy = onnx.ModelProto()

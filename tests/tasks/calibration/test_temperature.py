@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from tasks.head.search.calibration import calibration_error, probabilities, temperatures
+from tasks.calibration.calibration_error import calibration_error
+from tasks.calibration.temperature import probabilities, temperatures
 
 
 def drawn(scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +39,13 @@ def test_predictions_that_are_all_right_do_not_make_a_temperature_of_zero() -> N
     targets = np.repeat(np.arange(3), 4)
     [temperature] = temperatures(np.eye(3)[targets][None], targets)
     assert 0.05 < temperature < 1
+
+
+def test_the_temperature_of_right_predictions_counts_a_further_image_of_every_class() -> None:
+    # 3 images, as if one in 4 were any of the 2 classes: probability 7 / 8 for the class of the image.
+    logits = np.log([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6]])
+    [temperature] = temperatures(logits[None], np.array([0, 0, 1]))
+    assert temperature == pytest.approx(np.log(0.6 / 0.4) / np.log(7), rel=1e-3)
 
 
 def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy() -> None:

@@ -1,0 +1,1 @@
+"""Calibration of probabilities: the temperature, and the calibration error before and after it."""
