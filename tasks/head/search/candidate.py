@@ -36,4 +36,6 @@ class Candidate(NamedTuple):
         if not self.members:
             return KINDS[self.kind]
         kinds = dict.fromkeys(KINDS[member.kind] for member in self.members)
+        if len(self.members) == 1:
+            return next(iter(kinds))
         return f"average of {count(len(self.members), 'candidate')} ({', '.join(kinds)})"
