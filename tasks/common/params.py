@@ -2,9 +2,9 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -237,6 +237,23 @@ class Training(Section):
     threads: int = Field(ge=1, le=256, description="of TensorFlow; the number affects the last bits of results")
 
 
+Variant = Literal["fixed", "fixed_float", "int8", "float16", "litert"]
+
+
+class OperatingPoint(Section):
+    """The precision or the recall that the threshold of a class should reach; one of the two."""
+
+    precision: float | None = Field(default=None, gt=0, le=1, description="share of the class among its predictions")
+    recall: float | None = Field(default=None, gt=0, le=1, description="share of the class that is predicted")
+
+    @model_validator(mode="after")
+    def _check_single(self) -> Self:
+        if (self.precision is None) == (self.recall is None):
+            message = "either precision or recall"
+            raise ValueError(message)
+        return self
+
+
 class Head(Training):
     """The choice and the training of the classifier on the features."""
 
@@ -248,6 +265,7 @@ class Head(Training):
     class_weight: ClassWeight = Field(description="auto: none, and balanced if the search finds it better")
     hidden: list[Width] = Field(description="widths of the dense layers before the output")
     dropout: Fraction = Field(description="share of values dropped before each dense layer")
+    false_alarms: float = Field(gt=0, le=0.5, description="share of images like these that may be called unknown")
 
 
 class Finetuning(Training):
@@ -262,16 +280,20 @@ class Finetuning(Training):
 
 
 class Export(Section):
-    """The comparison of the exported file with the models that were trained."""
+    """The exported files and their comparison with the models that were trained."""
 
+    variants: list[Variant] = Field(description="files beside model.onnx")
     parity_images: int = Field(ge=1, description="validation images that the comparison uses")
     tolerance: Positive = Field(description="largest difference allowed between probabilities")
+    max_accuracy_loss: Fraction = Field(description="of a variant of lower precision, on validation images")
 
 
 class Evaluation(Section):
     """The test of the exported file."""
 
-    confidence: float = Field(gt=0.5, lt=1, description="confidence level of the accuracy interval")
+    confidence: float = Field(gt=0.5, lt=1, description="confidence level of the intervals")
+    operating_points: dict[str, OperatingPoint] = Field(description="by class, the precision or recall to reach")
+    coverage: float | None = Field(gt=0.5, lt=1, description="of the sets of classes; null: none")
 
 
 class Params(Section):
