@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NODE := $(VENV)/node
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -22,9 +23,17 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+# The JavaScript packages of the examples, of `graft demo` and of `graft conformance`. Their install scripts would download
+# libraries for graphics cards.
+$(NODE)/.installed: examples/node/package.json
+	mkdir -p $(NODE)
+	cp $< $(NODE)/package.json
+	npm install --prefix $(NODE) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
 # Two processes run the tests, each a whole file at a time, so that the tests of a file share their fixtures. The files
 # keep the order of collection, which has the long ones first, so that neither process is idle at the end.
-test: setup
+test: setup $(NODE)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Adds the tests marked as thorough, with every network of keras.applications: about 20 minutes more, and a peak of
@@ -58,6 +67,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.depth
 	$(BIN)/python -m benchmarks.finetuning
 	$(BIN)/python -m benchmarks.review
+	$(BIN)/python -m benchmarks.prediction
+	$(BIN)/python -m benchmarks.novelty
+	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.backbones
 
 # Makes the bundled starter weights again, which takes about an hour (docs/starter.md).
