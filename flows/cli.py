@@ -82,9 +82,33 @@ def store(context: typer.Context) -> None:
     _run_module("tasks.store", context)
 
 
-def _run_module(module: str, context: typer.Context) -> NoReturn:
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
+def predict(context: typer.Context) -> None:
+    """Classify images with an exported model: see `graft predict --help`."""
+    _run_module("graft", context, "predict")
+
+
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
+def conformance(context: typer.Context) -> None:
+    """Compare the runtimes of an exported model on your images: see `graft conformance --help`."""
+    _run_module("graft", context, "conformance")
+
+
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
+def demo(context: typer.Context) -> None:
+    """Make and serve a web page to try an exported model: see `graft demo --help`."""
+    _run_module("graft", context, "demo")
+
+
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
+def serve(context: typer.Context) -> None:
+    """Serve an exported model over HTTP: see `graft serve --help`."""
+    _run_module("graft", context, "serve")
+
+
+def _run_module(module: str, context: typer.Context, *words: str) -> NoReturn:
     """Run a module's own command, which parses its arguments itself, and exit with its code."""
-    sys.exit(subprocess.run([sys.executable, "-m", module, *context.args], check=False).returncode)
+    sys.exit(subprocess.run([sys.executable, "-m", module, *words, *context.args], check=False).returncode)
 
 
 def _edit_params(root: Path, data: Path | None, backbone: str | None, assignments: list[str]) -> None:

@@ -67,7 +67,7 @@ class ModelFile:
         try:
             session = onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen types without a common base
-            reason = printable(" ".join(str(error).split()))
+            reason = printable(" ".join(str(error).split())).rstrip(".")
             message = (
                 f"{self.name} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {reason}. Expected a "
                 "complete model that Graft exported (.onnx)."

@@ -3,33 +3,12 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any, TypeVar
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 2.0
-
-
-class RateColumn(ProgressColumn):
-    """The number of units a second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate, or an empty text before it can be estimated."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
 def _one_unit(_item: Any) -> int:
@@ -43,21 +22,11 @@ def track(
 
     `title` opens each line. An item counts as `size(item)` units, and `total` is the number of units in all.
     """
-    if sys.stderr.isatty():
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task(title, total=total)
-            for item in items:
-                yield item
-                progress.advance(task, size(item))
+    # An app that only predicts may have no rich.
+    if sys.stderr.isatty() and find_spec("rich") is not None:
+        from tasks.common.progress_bar import track_in_bar
+
+        yield from track_in_bar(items, total, title, unit, size)
     else:
         yield from _track_in_lines(items, total, title, unit, size)
 

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 import imagehash
 from PIL import Image
 
+from tasks.common import endings
 from tasks.common.errors import ImageError, QuarantineKind
 from tasks.common.processes import Failure, isolated_map
 from tasks.common.threads import available_cores
 from tasks.dataset.listing.folder import Entry
-from tasks.dataset.listing.names import IMAGE_SUFFIXES
 from tasks.dataset.listing.tree import describe_special_file
 from tasks.dataset.quality import measure_quality
 from tasks.images.decoding import Decoded, decode
@@ -44,7 +44,7 @@ def scan_file(root: Path, entry: Entry, max_megapixels: float) -> Row:
     row = _make_row(entry)
     if entry.kind not in {None, QuarantineKind.NO_CLASS}:
         return row
-    is_picture = PurePosixPath(entry.path).suffix.lower() in IMAGE_SUFFIXES
+    is_picture = PurePosixPath(entry.path).suffix.lower() in endings.IMAGES
     try:
         content = _read(root / entry.path, whole=entry.kind is None, is_picture=is_picture)
     except ImageError as error:

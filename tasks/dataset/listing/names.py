@@ -1,15 +1,6 @@
-"""Names in a dataset's folder: those of pictures, of splits, and those that are not looked at."""
+"""Names in a dataset's folder: those of splits, and those that are not looked at."""
 
 import re
-
-SUFFIXES = """
-    .jpg .jpeg .jpe .jfif .jif .jps .mpo .png .apng .webp .bmp .dib .gif .tif .tiff
-    .heic .heics .heif .heifs .hif .avif .avifs .jp2 .j2k .j2c .jpc .jpf .jpx .jxl .jxr .wdp .hdp
-    .tga .icb .vda .vst .ppm .pgm .pbm .pnm .pam .pfm .pcx .dds .exr .hdr .psd .xcf .ico .cur .icns .sgi .qoi .dcm
-    .dng .raw .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .rwl .raf .pef .srw .3fr .iiq .kdc .mrw .x3f
-"""
-# A file with one of these suffixes was meant to be a picture, so it counts against the dataset where it is none.
-IMAGE_SUFFIXES = frozenset(SUFFIXES.split())
 
 # Names of split folders in lower case, and of splits in tables.
 SPLIT_NAMES = {
@@ -28,11 +19,6 @@ IGNORED = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle
 PROJECT_FOLDERS = frozenset({"artifacts", "node_modules", "__pycache__", "site-packages"})
 
 DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}")
-
-
-def has_image_suffix(name: str) -> bool:
-    """Say whether a file with this name or path is meant to be a picture."""
-    return name[name.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def split_of(folder: str) -> str | None:

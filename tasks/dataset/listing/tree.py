@@ -7,9 +7,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tasks.common.endings import has_image_ending
 from tasks.common.errors import GraftError, QuarantineKind
 from tasks.common.text import printable
-from tasks.dataset.listing.names import IGNORED, has_image_suffix
+from tasks.dataset.listing.names import IGNORED
 
 SPECIAL_FILES = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 # DVC puts links into its cache in the place of files where `cache.type` is symlink.
@@ -42,7 +43,7 @@ class Pictures:
     def __init__(self, items: Sequence[Item]) -> None:
         """Count the items that are files."""
         paths = [item.path for item in items if not item.is_folder]
-        named = [path for path in paths if has_image_suffix(path)]
+        named = [path for path in paths if has_image_ending(path)]
         self._has_suffixes = bool(named)
         self.direct = Counter(path.rpartition("/")[0] for path in named or paths)
         self.total: Counter[str] = Counter()
@@ -59,7 +60,7 @@ class Pictures:
 
     def include(self, path: str) -> bool:
         """Say whether the file at this path is one of the pictures."""
-        return not self._has_suffixes or has_image_suffix(path)
+        return not self._has_suffixes or has_image_ending(path)
 
 
 def walk(

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tasks.common import endings
 from tasks.common.params import Dataset, Params
-from tasks.dataset.listing.names import IMAGE_SUFFIXES
 from tasks.dataset.stage import scan_dataset
 from tasks.images import formats
 from tasks.tables import corrections, manifest
@@ -107,7 +107,7 @@ def test_a_picture_is_used_whatever_its_suffix(photos: Path, settings: Params) -
 
 def test_every_suffix_of_a_known_format_is_that_of_a_picture() -> None:
     known = {suffix for suffix, encoding in Image.registered_extensions().items() if encoding in formats.FORMATS}
-    assert known <= IMAGE_SUFFIXES
+    assert known <= endings.IMAGES
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The command `graft predict`: images in, a table of predictions out."""
