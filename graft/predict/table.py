@@ -15,7 +15,9 @@ def format_table(predictions: Sequence[Prediction], classes: Sequence[str], top:
     A picture that the model does not know is `unknown`, with the class that it would have got in brackets.
     """
     answers = [_answer(prediction, classes, top) for prediction in predictions]
-    longest = max((len(answer) for answer in answers), default=0)
+    pairs = zip(predictions, answers, strict=True)
+    # Reasons may be longer than a line, and names would then be cut for all.
+    longest = max((len(answer) for prediction, answer in pairs if prediction.error is None), default=0)
     names = [printable(prediction.path) for prediction in predictions]
     room = min(max((len(name) for name in names), default=0), max(LEAST_NAME_WIDTH, width - longest - 2))
     return [f"{_shorten(name, room):<{room}}  {answer}" for name, answer in zip(names, answers, strict=True)]
