@@ -95,16 +95,20 @@ class Classifier:
         workers = available_cores()
 
         def predict_source(source: Source) -> Prediction:
-            try:
-                content = source.read()
-                with BUDGET.reserve(decoded_pixels(content, None)):
-                    pixels = decode(content, self._max_megapixels).pixels
-                    outputs = self.run(pixels[None], features=features, threads=1)
-            except ImageError as error:
-                return Prediction(source.name, str(error))
-            return self._prediction(source.name, outputs, 0)
+            return self.predict_source(source, features=features)
 
         yield from ordered_map(predict_source, sources, workers, ahead=8 * workers)
+
+    def predict_source(self, source: Source, *, features: bool = False) -> Prediction:
+        """Return the prediction for one source, computed by one thread; it waits while large images fill the memory."""
+        try:
+            content = source.read()
+            with BUDGET.reserve(decoded_pixels(content, None)):
+                pixels = decode(content, self._max_megapixels).pixels
+                outputs = self.run(pixels[None], features=features, threads=1)
+        except ImageError as error:
+            return Prediction(source.name, str(error))
+        return self._prediction(source.name, outputs, 0)
 
     def decode(self, content: bytes) -> Pixels:
         """Return the pixels of an encoded image, uint8 [H, W, 3], as training decoded them.

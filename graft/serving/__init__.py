@@ -1,0 +1,1 @@
+"""The command `graft serve`: predictions over HTTP."""
