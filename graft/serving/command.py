@@ -2,12 +2,14 @@
 
 import argparse
 import errno
+import json
 import signal
 import socket
 from pathlib import Path
 
 from graft.classifier import Classifier
 from graft.predict.command import MODEL
+from graft.serving.deployments import kserve_manifest, write_triton
 from tasks.common.errors import GraftError
 from tasks.common.progress import say
 from tasks.common.text import count, printable
@@ -31,6 +33,20 @@ def main(arguments: list[str]) -> None:
         GraftError: The model cannot be used, the port is in use, or the extra `serve` is not installed.
     """
     options = _parse(arguments)
+    if options.model is None and not MODEL.exists():
+        message = f"{MODEL} is missing. Give the file that `graft train` exported with --model."
+        raise GraftError(message)
+    model = options.model or MODEL
+    if options.triton is not None:
+        write_triton(model, options.triton)
+        say(f"graft serve: wrote a model repository for Triton, {printable(str(options.triton))}")
+    elif options.kserve is not None:
+        print(json.dumps(kserve_manifest(options.kserve), indent=2))
+    else:
+        _serve(model, options)
+
+
+def _serve(model: Path, options: argparse.Namespace) -> None:
     try:
         import uvicorn
 
@@ -38,18 +54,15 @@ def main(arguments: list[str]) -> None:
     except ImportError as error:
         message = f"graft serve needs {error.name}: pip install 'graft[serve]'."
         raise GraftError(message) from error
-    if options.model is None and not MODEL.exists():
-        message = f"{MODEL} is missing. Give the file that `graft train` exported with --model."
-        raise GraftError(message)
-    classifier = Classifier(options.model or MODEL, max_megapixels=options.max_megapixels)
+    classifier = Classifier(model, max_megapixels=options.max_megapixels)
     limits = Limits(most_bytes=int(options.max_megabytes * 1e6), most_images=options.max_images)
     server_socket = _bind(options.host, options.port)
     config = uvicorn.Config(
         create_app(classifier, limits), log_level="warning", timeout_graceful_shutdown=options.seconds_to_end
     )
     host, port = server_socket.getsockname()[:2]
-    name = printable(str(options.model or MODEL))
-    say(f"graft serve: http://{host}:{port} answers with {name}, {count(len(classifier.classes), 'class', 'classes')}")
+    classes = count(len(classifier.classes), "class", "classes")
+    say(f"graft serve: http://{host}:{port} answers with {printable(str(model))}, {classes}")
     if host != LOOPBACK:
         say("graft serve: everybody who reaches this address can use the model; nobody is asked who they are")
     # The server ends on these signals by itself, and then raises them once more.
@@ -95,6 +108,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--max-megapixels", type=float, default=50, help="of an image (default: %(default)s)")
     parser.add_argument(
         "--seconds-to-end", type=int, default=10, help="for requests that run at the end (default: %(default)s)"
+    )
+    elsewhere = parser.add_mutually_exclusive_group()
+    elsewhere.add_argument(
+        "--triton", type=Path, metavar="FOLDER", help="write a model repository for Triton instead of serving"
+    )
+    elsewhere.add_argument(
+        "--kserve", metavar="URI", help="print the manifest for KServe, with the repository at this URI, instead"
     )
     options = parser.parse_args(arguments)
     if not 0 <= options.port < 2**16:
