@@ -85,4 +85,6 @@ def accept(root: Path, paths: list[str], manifest: Path, splits: Sequence[str] =
     labels = [path.split("/")[0] for path in paths]
     in_turn = [splits[number % len(splits)] for number in range(len(paths))]
     hashes = [hashlib.sha256((root / path).read_bytes()).hexdigest() for path in paths]
-    pq.write_table(pa.table({"path": paths, "label": labels, "split": in_turn, "sha256": hashes}), manifest)
+    columns = {"path": paths, "label": labels, "split": in_turn, "sha256": hashes}
+    table = pa.table(columns).append_column("group", pa.nulls(len(paths), pa.int64()))
+    pq.write_table(table, manifest)
