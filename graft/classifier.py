@@ -85,7 +85,10 @@ class Classifier:
 
     def predict(self, images: Iterable[str | Path], *, features: bool = False) -> list[Prediction]:
         """Return a prediction for each image file, in their order; a file that cannot be used has its reason in it."""
-        return list(self.stream((FileSource(str(path), Path(path)) for path in images), features=features))
+        sources = [FileSource(str(path), Path(path)) for path in images]
+        if len(sources) == 1:
+            return [self.predict_source(sources[0], features=features, threads=available_cores())]
+        return list(self.stream(sources, features=features))
 
     def stream(self, sources: Iterable[Source], *, features: bool = False) -> Iterator[Prediction]:
         """Yield a prediction for each source in order; memory does not grow with their number.
@@ -99,13 +102,13 @@ class Classifier:
 
         yield from ordered_map(predict_source, sources, workers, ahead=8 * workers)
 
-    def predict_source(self, source: Source, *, features: bool = False) -> Prediction:
-        """Return the prediction for one source, computed by one thread; it waits while large images fill the memory."""
+    def predict_source(self, source: Source, *, features: bool = False, threads: int = 1) -> Prediction:
+        """Return the prediction for one source, computed by `threads`; it waits while large images fill the memory."""
         try:
             content = source.read()
             with BUDGET.reserve(decoded_pixels(content, None)):
                 pixels = decode(content, self._max_megapixels).pixels
-                outputs = self.run(pixels[None], features=features, threads=1)
+                outputs = self.run(pixels[None], features=features, threads=threads)
         except ImageError as error:
             return Prediction(source.name, str(error))
         return self._prediction(source.name, outputs, 0)
