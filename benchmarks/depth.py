@@ -7,13 +7,12 @@ It renews a section of RESULTS.md and the picture of docs/training.md.
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from jinja2 import Environment
 
 from benchmarks import heads, image_sets, results
 from tasks.common import params
 from tasks.head.search.scores import Scored
-from tasks.head.search.search import Search
+from tasks.head.tables import best_on_taps
 
 SETS = ("digits_20", "glyphs", "defects", "textures")
 SEED = 0
@@ -66,7 +65,7 @@ def main() -> None:
         data = heads.load(name, SEED, heads.TAPS)
         search = heads.search_for_head(data, head)
         everything = tuple(range(len(data.widths)))
-        scored = [_best(search, taps) for taps in [*((tap,) for tap in everything), everything]]
+        scored = [best_on_taps(search, taps) for taps in [*((tap,) for tap in everything), everything]]
         rows.append((name, *(f"{row.accuracy:.1%} ± {row.standard_error:.1%}" for row in scored)))
         positions = [*(_position(depth) for depth in _depths()), JOINED]
         dots = [_dot(x, row) for x, row in zip(positions, scored, strict=True)]
@@ -76,7 +75,6 @@ def main() -> None:
                 "colour": colour,
                 "dots": dots,
                 "points": " ".join(f"{dot.x},{dot.y}" for dot in dots),
-                "label_y": dots[-1].y + 4,
             }
         )
     _place_labels(lines)
@@ -90,12 +88,6 @@ def main() -> None:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     picture = environment.from_string(TEMPLATE).render(lines=lines, ticks=ticks, taps=taps, left=LEFT, right=RIGHT)
     PICTURE.write_text(picture + "\n", encoding="utf-8")
-
-
-def _best(search: Search, taps: tuple[int, ...]) -> Scored:
-    """Return the single candidate of least log loss on these taps."""
-    rows = [row for row in search.scored if row.candidate.taps == taps and not row.candidate.members]
-    return min(rows, key=lambda row: float(np.mean(row.losses)))
 
 
 def _place_labels(lines: list[dict[str, Any]]) -> None:

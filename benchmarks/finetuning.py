@@ -10,24 +10,23 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from scipy.stats import t as student_t
 
 from benchmarks import finetuning_speed, image_sets, results
 from benchmarks.finetuning_speed import NETWORKS, SpeedExtent, measure_speed
 from benchmarks.image_sets import ImageSet
+from benchmarks.intervals import CONFIDENCE, paired_interval
 from benchmarks.training_run import Sections, TrainingRun, write_images
 from tasks.common.console import print_table
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
 
 PACKAGES = ["keras", "tensorflow", "onnxruntime"]
-CONFIDENCE = 0.95
 BATCH_SIZE = 64
 CHANGES: Sections = {"finetuning": {"enabled": True}}
 ACCURACY_COLUMNS = (
@@ -96,13 +95,11 @@ def _accuracy(image_set: ImageSet, base: Path, head: Path) -> float:
 
 def _texts(figures: Sequence[tuple[float, ...]]) -> Iterator[str]:
     heads, tuned, mixtures = zip(*figures, strict=True)
-    differences = [after - before for before, after in zip(heads, tuned, strict=True)]
-    count = len(differences)
-    half = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(differences) / count**0.5
-    difference = mean(differences)
-    yield from (str(count), f"{mean(heads):.2%}", f"{mean(tuned):.2%}", f"**{difference * 100:+.2f}**")
-    yield f"{(difference - half) * 100:+.2f} to {(difference + half) * 100:+.2f}"
-    yield f"{sum(map(bool, mixtures))} of {count}"
+    points = [100 * (after - before) for before, after in zip(heads, tuned, strict=True)]
+    difference, low, high = paired_interval(points)
+    yield from (str(len(points)), f"{mean(heads):.2%}", f"{mean(tuned):.2%}", f"**{difference:+.2f}**")
+    yield f"{low:+.2f} to {high:+.2f}"
+    yield f"{sum(map(bool, mixtures))} of {len(points)}"
 
 
 def main() -> None:

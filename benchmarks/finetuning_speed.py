@@ -78,8 +78,8 @@ from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 from keras.applications.imagenet_utils import preprocess_input
 from tasks.common import params
-from tasks.finetuning.parts import fold_temperature
 from tasks.networks import saving
+from tasks.networks.logits import divide_by_temperature
 
 arrays, mode, cut = sys.argv[1:]
 settings = params.load(Path("params.yaml")).finetuning
@@ -89,7 +89,8 @@ with np.load(arrays) as file:
     pixels, targets, in_validation = (file[name] for name in ("pixels", "targets", "in_validation"))
 values = preprocess_input(pixels.astype(np.float32), mode=mode)
 base, head = saving.load(Path("backbone") / "keras", "base"), saving.load(Path("head"), "start")
-fold_temperature(head, json.loads(Path("head/choice.json").read_text())["temperature"])  # as Graft does
+temperature = json.loads(Path("head/choice.json").read_text())["temperature"]
+divide_by_temperature(head, temperature)  # as Graft does
 below = True
 for layer in base.layers:
     layer.trainable = not below and not isinstance(layer, keras.layers.BatchNormalization)

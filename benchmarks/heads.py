@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
@@ -23,17 +22,17 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from benchmarks import image_sets, results
+from benchmarks.intervals import paired_interval
 from tasks.common import params
 from tasks.common.params import Head
 from tasks.head.rows import Rows
-from tasks.head.search.search import Search, find_head, fit_choice, tap_columns
+from tasks.head.search.search import Search, find_head, fit_choice
 from tasks.tables.features import Tap
 
 # The design was judged on seeds below this one.
 FIRST_SEED = 100
 SPLITS = {"digits_5": 8, "digits_20": 8, "digits": 5, "defects": 6, "textures": 4, "glyphs": 4, "imbalanced": 8}
 TAPS = ("conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", 1.0)
-CONFIDENCE = 0.95
 COLUMNS = (
     "set", "splits", "Graft", "LogisticRegressionCV", "difference, points", "macro F1", "macro F1 of the other",
     "seconds", "seconds of the other", "ratio", "bound",
@@ -123,7 +122,7 @@ def predict_with_graft(data: Data, head: Head) -> npt.NDArray[np.int64]:
     search = search_for_head(data, head)
     candidate = search.winner.candidate
     kernels, biases = fit_choice(search, candidate, search.rows.weights[None])
-    columns = tap_columns(search.rows, candidate.taps)
+    columns = search.rows.columns(candidate.taps)
     values = (data.vectors[data.test][:, columns] - search.scaling.mean[columns]) * search.scaling.factor[columns]
     return np.asarray((values @ kernels[0] + biases[0]).argmax(axis=1))
 
@@ -138,15 +137,14 @@ def row(name: str, pairs: list[tuple[Result, Result]]) -> tuple[str, ...]:
     """Return a row of the table."""
     ours, other = (np.array(side) for side in zip(*pairs, strict=True))
     differences = 100 * (ours[:, 0] - other[:, 0])
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1) * stats.sem(differences)
-    mean = differences.mean()
+    mean, low, high = paired_interval(differences.tolist())
     seconds = np.median(ours[:, 2]), np.median(other[:, 2])
     return (
         name,
         str(len(pairs)),
         f"{ours[:, 0].mean():.2%}",
         f"{other[:, 0].mean():.2%}",
-        f"**{mean:+.2f}** ({mean - half:+.2f} to {mean + half:+.2f})",
+        f"**{mean:+.2f}** ({low:+.2f} to {high:+.2f})",
         f"{ours[:, 1].mean():.2%}",
         f"{other[:, 1].mean():.2%}",
         f"{seconds[0]:.3f}",

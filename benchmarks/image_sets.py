@@ -41,7 +41,7 @@ TEXTURE_PAIRS = tuple(combinations(range(len(PATTERNS)), 2))[::3]
 TEXTURE_NAMES = tuple(" of ".join(tuple(PATTERNS)[position] for position in pair) for pair in TEXTURE_PAIRS)
 
 Draw = Callable[[int, np.random.Generator], npt.NDArray[np.uint8]]
-Choice = str | float
+Cut = str | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def _draw_letter(index: int, random: np.random.Generator) -> npt.NDArray[np.uint
     return paint(GlyphGenerator((face,), LETTERS).draw(index, random), random)
 
 
-def __draw_defects(seed: int) -> ImageSet:
+def _draw_defects(seed: int) -> ImageSet:
     return generate(seed, 0, DEFECTS, _draw_defect, [30] * 8, [60] * 8)
 
 
@@ -141,7 +141,7 @@ SETS: dict[str, Callable[[int], ImageSet]] = {
     "digits_5": partial(draw_digits, images_per_class=5),
     "digits_20": partial(draw_digits, images_per_class=20),
     "digits": partial(draw_digits, images_per_class=None),
-    "defects": __draw_defects,
+    "defects": _draw_defects,
     "textures": _draw_textures,
     "glyphs": _draw_glyphs,
     "imbalanced": _draw_imbalanced,
@@ -149,18 +149,18 @@ SETS: dict[str, Callable[[int], ImageSet]] = {
 """The sets by name, each a function of a seed (>= 0)."""
 
 
-def features(image_set: ImageSet, taps: Sequence[Choice] | None = None) -> Vectors:
+def features(image_set: ImageSet, taps: Sequence[Cut] | None = None) -> Vectors:
     """Return the starter's features of all images at these cuts (None: the last layer), cached in the process."""
     return _features(image_set, None if taps is None else tuple(taps))
 
 
-def read_taps(taps: Sequence[Choice]) -> list[dict[str, Any]]:
+def read_taps(taps: Sequence[Cut]) -> list[dict[str, Any]]:
     """Return layer, width and depth of these taps of the starter network."""
     return list(json.loads(_session(tuple(taps)).metadata["taps"]))
 
 
 @cache
-def _features(image_set: ImageSet, taps: tuple[Choice, ...] | None) -> Vectors:
+def _features(image_set: ImageSet, taps: tuple[Cut, ...] | None) -> Vectors:
     session = _session(taps)
     widths = tuple(int(tap["width"]) for tap in json.loads(session.metadata["taps"]))
     batches = range(0, len(image_set.images), BATCH_SIZE)
@@ -169,7 +169,7 @@ def _features(image_set: ImageSet, taps: tuple[Choice, ...] | None) -> Vectors:
 
 
 @cache
-def _session(taps: tuple[Choice, ...] | None) -> Session:
+def _session(taps: tuple[Cut, ...] | None) -> Session:
     """Return the graph that the stage `backbone` makes from the committed params."""
     with quiet_imports():
         from tasks.backbone.stage import prepare_backbone

@@ -19,7 +19,7 @@ from benchmarks.heads import FIRST_SEED, TAPS, Data, load, search_for_head
 from tasks.calibration.temperature import probabilities
 from tasks.common import params
 from tasks.common.params import Head
-from tasks.head.search.search import fit_choice, tap_columns
+from tasks.head.search.search import fit_choice
 from tasks.novelty.score import THRESHOLD, Novelty, fit_novelty
 
 PAIRS = (("digits", "glyphs"), ("digits", "textures"), ("glyphs", "digits"), ("textures", "digits"))
@@ -91,7 +91,7 @@ def compare(own: str, foreign: str, seed: int, head: Head) -> list[float]:
     candidate = search.winner.candidate
     training = np.where(splits[~test] == "train", search.rows.weights, 0)
     kernels, biases = fit_choice(search, candidate, training[None])
-    columns = tap_columns(search.rows, candidate.taps)
+    columns = search.rows.columns(candidate.taps)
 
     def largest(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.floating]:
         values = (vectors[:, columns] - search.scaling.mean[columns]) * search.scaling.factor[columns]

@@ -89,6 +89,12 @@ def predict(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
+def score(context: typer.Context) -> None:
+    """Classify what is new in a folder or a bucket, results as Parquet: see `graft score --help`."""
+    _run_module("graft", context, "score")
+
+
+@app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
 def conformance(context: typer.Context) -> None:
     """Compare the runtimes of an exported model on your images: see `graft conformance --help`."""
     _run_module("graft", context, "conformance")
@@ -156,7 +162,7 @@ def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
     notes = [f"note: {text}" for text in (*report.notes(root), report.starter_notice(root)) if text]
     warnings = [f"warning: {text}" for text in report.warnings(root)]
-    training = {stage: report.stage_headline(root, stage) for stage in report.TRAINING}
+    training = {stage: report.stage_headline(root, stage) for stage in report.SUMMED_UP}
     lines = [
         "",
         f"test accuracy      {report.result(root)}",

@@ -22,7 +22,7 @@ CLASS_METRICS = Path("artifacts/evaluation/classes.csv")
 VALIDATION = VALIDATION_SUMMARY.parent.name
 EVALUATION = METRICS.parent.name
 # Each writes a summary.json with a `headline` and `warnings`.
-TRAINING = ("head", "finetuning")
+SUMMED_UP = ("head", "finetuning", "export")
 
 FEW_TEST_IMAGES = 5
 MAX_WARNINGS = 10
@@ -43,20 +43,22 @@ def result(root: Path) -> str | None:
     return f"{metrics['accuracy'] * 100:.1f} % ({interval}), macro F1 {metrics['macro_f1'] * 100:.1f} %"
 
 
-def warnings(root: Path, stages: Collection[str] = (VALIDATION, *TRAINING, EVALUATION)) -> list[str]:
+def warnings(root: Path, stages: Collection[str] = (VALIDATION, *SUMMED_UP, EVALUATION)) -> list[str]:
     """Return the warnings that the outputs of these stages give cause for, each on one line.
 
-    They are those of the validation and of the training, then the classes of which no test image was recognised, then
-    the classes with fewer than FEW_TEST_IMAGES test images. After MAX_WARNINGS of a kind, one line counts the others.
+    They are those of the validation, of the stages SUMMED_UP and of the evaluation, then the classes of which no test
+    image was recognised, then the classes with fewer than FEW_TEST_IMAGES test images. After MAX_WARNINGS of a kind,
+    one line counts the others.
     """
     texts = []
     if VALIDATION in stages:
         texts += _shorten(_texts(root, VALIDATION, "warnings"), "of the validation")
         texts += _shorten(changes(root, "warnings"), "about changes")
-    for stage in TRAINING:
+    for stage in SUMMED_UP:
         if stage in stages:
             texts += _shorten(_texts(root, stage, "warnings"), f"of the stage {stage}")
     if EVALUATION in stages:
+        texts += _shorten(_texts(root, EVALUATION, "warnings"), f"of the stage {EVALUATION}")
         unrecognised, rare = _class_warnings(root)
         texts += _shorten(unrecognised, "about classes with recall 0")
         texts += _shorten(rare, f"about classes with fewer than {FEW_TEST_IMAGES} test images")
@@ -98,7 +100,7 @@ def starter_notice(root: Path) -> str | None:
 
 def table(root: Path, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """Return one row for each stage: its name, how it ended, its seconds, and a figure from its metrics."""
-    metrics = {EVALUATION: result(root) or ""} | {stage: stage_headline(root, stage) or "" for stage in TRAINING}
+    metrics = {EVALUATION: result(root) or ""} | {stage: stage_headline(root, stage) or "" for stage in SUMMED_UP}
     return [
         {"stage": stage, "outcome": how, "seconds": round(seconds, 1), "metrics": metrics.get(stage, "")}
         for stage, how, seconds in outcomes
@@ -121,7 +123,7 @@ def description(root: Path, outcomes: list[Outcome]) -> str:
 
 
 def stage_headline(root: Path, stage: str) -> str | None:
-    """Return the sentence in which a stage of TRAINING sums up its result, or None before its first run."""
+    """Return the sentence in which a stage in SUMMED_UP sums up its result, or None before its first run."""
     text = _summary(root, stage).get("headline")
     return None if text is None else printable(text)
 

@@ -56,7 +56,8 @@ def _publish(root: Path, outcomes: list[Outcome]) -> None:
     create_table_artifact(report.table(root, outcomes), key="train", description=report.description(root, outcomes))
 
 
-def _may_succeed_later(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
+def may_succeed_later(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:
+    """Tell whether a task failed for a reason that may be temporary, so that Prefect tries again."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StageError) and error.temporary
 
@@ -66,7 +67,7 @@ def _may_succeed_later(_task: Task[..., Any], _run: object, state: State[Any]) -
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[2, 8, 20],
-    retry_condition_fn=_may_succeed_later,
+    retry_condition_fn=may_succeed_later,
 )
 def bring_up_to_date(root: Path, stage: str, *, idle: bool) -> State[Outcome]:
     """Bring one stage up to date; `idle` means that DVC has already said that there is nothing to do."""

@@ -11,6 +11,7 @@ from tasks.common.command import run_command
 # Each is a module with a function `main`, which reads the arguments after the command's name.
 COMMANDS = {
     "predict": "graft.predict.command",
+    "score": "graft.scoring.command",
     "serve": "graft.serving.command",
     "demo": "graft.demo.command",
     "conformance": "graft.conformance.command",

@@ -95,7 +95,7 @@ def find_images(names: Iterable[str]) -> Images:
     for name in names:
         for path in _expand(name):
             if path.is_dir():
-                below = _files_below(path)
+                below = files_below(path)
                 files += below
                 total += len(below)
             elif path.name.lower().endswith(ARCHIVES) and path.is_file():
@@ -122,7 +122,8 @@ def _expand(name: str) -> list[Path]:
     return [Path(name)]
 
 
-def _files_below(folder: Path) -> list[FileSource]:
+def files_below(folder: Path) -> list[FileSource]:
+    """Return the files below a folder whose ending is that of a picture, in order, without hidden ones."""
     sources = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")

@@ -1,1 +1,1 @@
-"""Calibration of probabilities: the temperature, and the calibration error before and after it."""
+"""Calibration of probabilities: the temperature, the log loss that it lowers, and the calibration error."""

@@ -2,14 +2,23 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tasks.common.errors import ParamsError, did_you_mean
+from tasks.common.text import printable
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -43,15 +52,20 @@ def _taps(value: object) -> list[str | float] | str | None:
 Taps = Annotated[list[str | float] | str | None, PlainValidator(_taps)]
 
 
+def _by_class(value: dict[Any, Any]) -> dict[str, Any]:
+    """Return the values by the names of classes as text; YAML reads some, such as digits, as numbers."""
+    if len({type(name) for name in value}) > 1:  # DVC cannot compare the names
+        message = "the names of the classes all in quotes, or none of them"
+        raise ValueError(message)
+    return {str(name): entry for name, entry in value.items()}
+
+
 def _class_weight(value: object) -> str | dict[str, float]:
     """Return valid class weights as they are."""
     if isinstance(value, str) and value in {"auto", "none", "balanced"}:
         return value
     if isinstance(value, dict) and value:
-        if len({type(name) for name in value}) > 1:  # DVC cannot compare the names
-            message = "the names of the classes all in quotes, or none of them"
-            raise ValueError(message)
-        weights = {str(name): weight for name, weight in value.items()}
+        weights = _by_class(value)
         if all(type(weight) in {int, float} and 0 < weight < math.inf for weight in weights.values()):
             return {name: float(weight) for name, weight in weights.items()}
     message = "auto, none, balanced, or a weight above 0 for each class, such as {cat: 1, dog: 2.5}"
@@ -233,7 +247,7 @@ class Training(Section):
     batch_size: int = Field(ge=1, le=65536, description="images in a training step")
     epochs: int = Field(ge=1, le=100_000, description="largest number of epochs")
     patience: int = Field(ge=1, description="training stops after this many epochs without a lower validation loss")
-    seed: int = Field(ge=0, description="seed of initial weights, order of images and dropout")
+    seed: int = Field(ge=0, description="seed of all that training draws at random, such as the order of images")
     threads: int = Field(ge=1, le=256, description="of TensorFlow; the number affects the last bits of results")
 
 
@@ -249,9 +263,20 @@ class OperatingPoint(Section):
     @model_validator(mode="after")
     def _check_single(self) -> Self:
         if (self.precision is None) == (self.recall is None):
-            message = "either precision or recall"
+            message = "either precision or recall, such as {precision: 0.95}"
             raise ValueError(message)
         return self
+
+
+def _operating_points(value: object) -> dict[str, Any]:
+    """Return the operating points by the names of classes as text."""
+    if isinstance(value, dict):
+        return _by_class(value)
+    message = "an operating point for each class, such as {cat: {precision: 0.95}}, or {} for none"
+    raise ValueError(message)
+
+
+OperatingPoints = Annotated[dict[str, OperatingPoint], BeforeValidator(_operating_points)]
 
 
 class Head(Training):
@@ -292,7 +317,7 @@ class Evaluation(Section):
     """The test of the exported file."""
 
     confidence: float = Field(gt=0.5, lt=1, description="confidence level of the intervals")
-    operating_points: dict[str, OperatingPoint] = Field(description="by class, the precision or recall to reach")
+    operating_points: OperatingPoints = Field(description="by class, the precision or recall to reach")
     coverage: float | None = Field(gt=0.5, lt=1, description="of the sets of classes; null: none")
 
 
@@ -342,7 +367,7 @@ def check(document: object, path: Path) -> Params:
 
 def _explain(details: ErrorDetails) -> str:
     location = details["loc"]
-    key = ".".join(str(part) for part in location)
+    key = printable(".".join(str(part) for part in location))
     if details["type"] == "extra_forbidden":
         return f"there is no key '{key}'.{did_you_mean(str(location[-1]), _keys_beside(location))}"
     if details["type"] == "missing":
@@ -356,10 +381,14 @@ def _explain(details: ErrorDetails) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Params
+    """Return the keys of the section that the last part of the location is in; a section may be the value of a dict."""
+    kind: Any = Params
     for part in location[:-1]:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+        kind = get_args(kind)[1] if get_origin(kind) is dict else kind.model_fields[part].annotation
+        if get_origin(kind) is not dict:
+            # The annotation of a key that may be null is a union.
+            kind = next((choice for choice in get_args(kind) if hasattr(choice, "model_fields")), kind)
+    return list(kind.model_fields)
 
 
 def _shown(value: object) -> str:

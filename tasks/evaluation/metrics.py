@@ -10,17 +10,14 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 def overall_metrics(
     actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str], confidence: float
 ) -> dict[str, Any]:
-    """Return the count, the accuracy with its Wilson interval, and the macro-averaged F1 of the predictions.
-
-    The interval is E. B. Wilson's score interval (JASA 22, 1927), which keeps its coverage near 0 and 1.
-    """
+    """Return the count, the accuracy with its interval, and the macro-averaged F1 of the predictions."""
     right = sum(label == guess for label, guess in zip(actual, predicted, strict=True))
-    interval = binomtest(right, len(actual)).proportion_ci(confidence, method="wilson")
+    low, high = wilson_interval(right, len(actual), confidence)
     return {
         "images": len(actual),
         "accuracy": float(accuracy_score(actual, predicted)),
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
+        "accuracy_low": low,
+        "accuracy_high": high,
         "confidence": confidence,
         "macro_f1": float(f1_score(actual, predicted, labels=list(classes), average="macro", zero_division=0)),
     }
@@ -33,3 +30,9 @@ def class_metrics(actual: Sequence[str], predicted: Sequence[str], classes: Sequ
         {"class": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(images)}
         for name, precision, recall, f1, images in zip(classes, *columns, strict=True)
     ]
+
+
+def wilson_interval(hits: int, images: int, confidence: float) -> tuple[float, float]:
+    """Return E. B. Wilson's score interval of a share (JASA 22, 1927), which keeps its coverage near 0 and 1."""
+    interval = binomtest(hits, images).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,1 +1,1 @@
-"""Joins preprocessing, base and head into one ONNX file."""
+"""Joins preprocessing, base, head and novelty score into one ONNX file, and makes its variants."""

@@ -34,6 +34,7 @@ def main() -> None:
         sections.finetuning,
         sections.features,
         sections.augmentation,
+        sections.head.false_alarms,
     )
 
 

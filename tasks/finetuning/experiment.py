@@ -15,8 +15,8 @@ from tasks.common.progress import say
 from tasks.extraction.recipe import Augmentation
 from tasks.finetuning.batches import Epochs, Floats, StoredBatches, one_hot
 from tasks.finetuning.boundary import boundary_recipe, read_activations
-from tasks.finetuning.live import LiveBatches, pixel_inference
-from tasks.finetuning.parts import LiveNetwork, Network, UsedTaps, live_network, split_base
+from tasks.finetuning.live_batches import LiveBatches, pixel_inference
+from tasks.finetuning.network import LiveNetwork, Network, UsedTaps, live_network, split_base
 from tasks.finetuning.sample import Sample, fixed_features
 from tasks.store import Store
 from tasks.tables import features

@@ -6,21 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from tasks.common.params import Finetuning
 from tasks.common.progress import SECONDS_BETWEEN_LINES, say
 from tasks.finetuning import checkpoint
-from tasks.finetuning.batches import Epochs, Floats
+from tasks.finetuning.batches import Epochs
 from tasks.finetuning.checkpoint import Checkpoint
 from tasks.finetuning.optimization import Optimization
+from tasks.finetuning.scores import Scores
 from tasks.onnx.sessions import Array
 from tasks.tables.history import Row
 
 NAME = "finetuning"
+# Training ends when the loss of an epoch is so many times that of the start, or of guessing if that is larger.
 EXPLOSION = 10
-"""Training ends when the loss of an epoch is so many times that of the start, or of guessing if that is larger."""
-LEAST_PROBABILITY = 1e-37
 
 
 class Fit(NamedTuple):
@@ -30,13 +28,6 @@ class Fit(NamedTuple):
     best_epoch: int
     best: list[Array]
     diverged: bool
-
-
-class Scores(NamedTuple):
-    """Loss and accuracy on validation rows."""
-
-    loss: float
-    accuracy: float
 
 
 def fit(
@@ -71,20 +62,6 @@ def fit(
         checkpoint.write(file, state)
         lines.show(epoch, 0, row["train_loss"], row["val_accuracy"])
     return Fit(state.history, state.best_epoch, state.best, diverged=False)
-
-
-def smoothed_scores(probabilities: Floats, targets: Floats, smoothing: float) -> Scores:
-    """Return cross-entropy with smoothed targets, as in training, and accuracy.
-
-    Args:
-        probabilities: float32 [n, classes].
-        targets: one-hot, float32 [n, classes].
-        smoothing: share of each target that is spread over all classes, in [0, 1).
-    """
-    smooth = targets * (1 - smoothing) + smoothing / targets.shape[1]
-    logs = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
-    right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
-    return Scores(float(-(smooth * logs).sum(axis=1).mean()), float(right.mean()))
 
 
 def _start(optimization: Optimization, score: Callable[[], Scores] | None) -> Checkpoint:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
+from tasks.calibration.log_loss import log_losses, log_probabilities
 from tasks.calibration.temperature import temperatures
 from tasks.finetuning.batches import Floats, Ints
 from tasks.onnx.sessions import Array
 
 SHARES = tuple(tenth / 10 for tenth in range(11))
-LEAST_PROBABILITY = 1e-37
 
 
 class Mixture(NamedTuple):
@@ -50,10 +50,11 @@ def compare(predictions: Sequence[Floats], targets: Ints) -> list[Mixture]:
         targets: the class of each image, int64 [n].
     """
     mixtures: list[Mixture] = []
-    head_losses = np.empty(0)
+    head_losses: npt.NDArray[np.floating] = np.empty(0)
     for share, probabilities in zip(SHARES, predictions, strict=True):
-        [temperature] = temperatures(_logits(probabilities)[None], targets)
-        losses = _losses(probabilities, targets, temperature)
+        logits = log_probabilities(probabilities)
+        [temperature] = temperatures(logits[None], targets)
+        losses = log_losses(logits / temperature, targets)
         if not mixtures:
             head_losses = losses
         differences = losses - head_losses
@@ -107,14 +108,3 @@ def write(path: Path, mixtures: Sequence[Mixture]) -> None:
         writer = csv.writer(file)
         writer.writerow(["mixture", *Mixture._fields[1:]])
         writer.writerows(mixtures)
-
-
-def _logits(probabilities: Floats) -> npt.NDArray[np.float64]:
-    return np.asarray(np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY)))
-
-
-def _losses(probabilities: Floats, targets: Ints, temperature: float) -> npt.NDArray[np.float64]:
-    """Return the log loss of each row, float64 [n], after division of the logits by the temperature."""
-    logits = _logits(probabilities) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(targets)), targets])

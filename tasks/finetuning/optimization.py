@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tasks.common.params import Finetuning
 from tasks.finetuning.batches import Floats
-from tasks.finetuning.parts import LiveNetwork, Network
+from tasks.finetuning.network import LiveNetwork, Network
 from tasks.onnx.sessions import Array
 
 

@@ -18,38 +18,42 @@ import tensorflow as tf
 from tasks.common.files import atomic_folder, require
 from tasks.common.hashing import hash_file
 from tasks.common.params import Augmentation, Features, Finetuning
-from tasks.common.progress import say
 from tasks.common.summary import Summary
-from tasks.common.text import count
 from tasks.extraction.recipe import read_augmentation
 from tasks.extraction.request import read_request
 from tasks.finetuning import checkpoint, mixtures
-from tasks.finetuning.experiment import Base, Experiment, Predictor, prepare
-from tasks.finetuning.fitting import Fit, Scores, fit, smoothed_scores
+from tasks.finetuning.experiment import Base, prepare
 from tasks.finetuning.inputs import Inputs
-from tasks.finetuning.mixtures import Mixture
-from tasks.finetuning.optimization import Optimization, assign, values
-from tasks.finetuning.parts import divide_taps, fold_temperature
+from tasks.finetuning.network import divide_taps
+from tasks.finetuning.outcome import PHASES, Outcome, tune
 from tasks.finetuning.sample import find_sample
+from tasks.finetuning.tuned_files import write_tuned
+from tasks.finetuning.tuned_novelty import fit_tuned_novelty
 from tasks.finetuning.unchanged_head import copy_head, pass_head_on
 from tasks.images.sources import image_folder
 from tasks.networks import cuts, saving, training
-from tasks.networks.conversion.keras_to_onnx import convert_base, convert_head
+from tasks.networks.logits import divide_by_temperature
+from tasks.novelty.graph import write_novelty
 from tasks.onnx import graphs
-from tasks.onnx.resize import resize_from_json
-from tasks.onnx.sessions import Array
 from tasks.store import open_store
 from tasks.tables import features, history, reference
 
 NAME = "finetuning"
-PHASES = ("first", "refit")
 
 
-def finetune(inputs: Inputs, out: Path, params: Finetuning, extraction: Features, augmentation: Augmentation) -> None:
+def finetune(
+    inputs: Inputs,
+    out: Path,
+    params: Finetuning,
+    extraction: Features,
+    augmentation: Augmentation,
+    false_alarms: float,
+) -> None:
     """Train the base above `params.cut` and the head, and write what is best into the folder `out`.
 
     The best mixture of the start and the tuned network is written, or the head as it is if none is better. Of
-    `extraction`, the views, the store and the settings of the computation are used.
+    `extraction`, the views, the store and the settings of the computation are used. `false_alarms` is the share of
+    images like these that the novelty score of a tuned base may call unknown.
 
     Raises:
         GraftError: The backbone is an encoder, has no such cut, an image can no longer be used, the store cannot be
@@ -79,98 +83,31 @@ def finetune(inputs: Inputs, out: Path, params: Finetuning, extraction: Features
     sample = find_sample(read_request(inputs.accepted, extraction.views), table, classes)
     start_head = saving.load(inputs.head, "start")
     # Logits of a head that no training step has seen, such as one of least squares, may be of any size.
-    fold_temperature(start_head, inputs.temperature())
+    divide_by_temperature(start_head, inputs.temperature())
     views, store = read_augmentation(augmentation), open_store(extraction.store)
     experiment = prepare(images, base, start_head, taps, sample, table, views, store, params, extraction)
 
-    start = values(experiment.network.variables)
-    predict = Predictor(experiment.network, experiment.validation)
-    result = _fit(experiment, predict, params, files["first"], summary)
-    table_of_mixtures = _compare(experiment, predict, start, result.best)
-    best = mixtures.choose(table_of_mixtures, int(sample.in_validation.sum()))
-    if best.share:
-        assign(experiment.network.variables, mixtures.interpolate(start, result.best, best.share))
-        if params.refit:
-            epochs = result.best_epoch
-            experiment = _refit(experiment, start, inputs.head, epochs, best, params, files["refit"], summary)
-        fold_temperature(experiment.network.head, best.temperature)
+    outcome = tune(experiment, inputs.head, params, files, summary)
+    best = outcome.best
     with atomic_folder(out) as folder:
         if best.share:
-            _write_tuned(folder, base, experiment, head_graph)
             validation = sample.take(sample.in_validation)
-            predicted = Predictor(experiment.network, experiment.validation)()
-            reference.write(folder / "reference.parquet", validation.paths, predicted, classes)
+            tuned = write_tuned(folder, base, outcome, head_graph, validation, classes)
+            novelty = fit_tuned_novelty(images, tuned, used, sample, views, store, extraction, false_alarms)
+            write_novelty(novelty, folder / "known.onnx", summary.warn)
         else:
             copy_head(inputs.head, folder)
-        history.write(folder / "history.csv", result.history)
-        mixtures.write(folder / "mixtures.csv", table_of_mixtures)
-        text = json.dumps(_metrics(result, table_of_mixtures[0], best), indent=1)
+        history.write(folder / "history.csv", outcome.result.history)
+        mixtures.write(folder / "mixtures.csv", outcome.mixtures)
+        text = json.dumps(_metrics(outcome), indent=1)
         (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-        summary.write(folder, mixtures.describe(table_of_mixtures, best, int(sample.in_validation.sum())))
+        summary.write(folder, mixtures.describe(outcome.mixtures, best, int(sample.in_validation.sum())))
     for file in files.values():
         file.unlink(missing_ok=True)
 
 
-def _fit(experiment: Experiment, predict: Predictor, params: Finetuning, file: Path, summary: Summary) -> Fit:
-    targets = experiment.validation.targets
-
-    def score() -> Scores:
-        return smoothed_scores(predict(), targets, params.label_smoothing)
-
-    optimization = Optimization(experiment.network, experiment.forward, params, len(experiment.train))
-    return fit(optimization, experiment.train, score, params.epochs, params, file, summary.warn)
-
-
-def _compare(experiment: Experiment, predict: Predictor, start: list[Array], tuned: list[Array]) -> list[Mixture]:
-    predictions = []
-    for share in mixtures.SHARES:
-        assign(experiment.network.variables, mixtures.interpolate(start, tuned, share))
-        predictions.append(predict())
-    return mixtures.compare(predictions, experiment.validation.targets.argmax(axis=1))
-
-
-def _refit(
-    experiment: Experiment,
-    start: list[Array],
-    head: Path,
-    epochs: int,
-    mixture: Mixture,
-    params: Finetuning,
-    file: Path,
-    summary: Summary,
-) -> Experiment:
-    """Return the experiment trained again, on validation images too, from the head that was fitted on both.
-
-    When training diverges, the experiment is returned as it was.
-    """
-    say(f"{NAME}: training once more for {count(epochs, 'epoch')}, on training and validation images")
-    chosen = values(experiment.network.variables)
-    assign(experiment.network.variables, start)
-    again = experiment.with_head(saving.load(head, "head"))
-    new_start = values(again.network.variables)
-    optimization = Optimization(again.network, again.forward, params, len(again.both))
-    result = fit(optimization, again.both, None, epochs, params, file, summary.warn)
-    if result.diverged:
-        summary.warn("the mixture that was trained on training images alone is kept")
-        assign(experiment.network.variables, chosen)
-        return experiment
-    assign(again.network.variables, mixtures.interpolate(new_start, result.best, mixture.share))
-    return again
-
-
-def _write_tuned(folder: Path, base: Base, experiment: Experiment, head_graph: onnx.ModelProto) -> None:
-    facts, head = base.facts, experiment.network.head
-    tuned = convert_base(base.model, resize_from_json(facts["resize"]), facts["mode"], facts["pooling"])
-    graphs.set_metadata(tuned, graphs.metadata(base.graph))
-    graphs.save(tuned, folder / "backbone.onnx")
-    saving.save(base.model, folder / "keras", "base")
-    saving.save(head, folder, "head")
-    tuned_head = convert_head(head)
-    graphs.set_metadata(tuned_head, graphs.metadata(head_graph))
-    graphs.save(tuned_head, folder / "head.onnx")
-
-
-def _metrics(result: Fit, head: Mixture, best: Mixture) -> dict[str, float]:
+def _metrics(outcome: Outcome) -> dict[str, float]:
+    result, head, best = outcome.result, outcome.mixtures[0], outcome.best
     return {
         "mixture": best.share,
         "epochs": len(result.history) - 1,

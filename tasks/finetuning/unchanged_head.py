@@ -7,7 +7,9 @@ from tasks.common.files import atomic_folder, require
 from tasks.common.summary import Summary
 from tasks.tables import history
 
-FILES = ("head.json", "head.weights.h5", "head.onnx", "reference.parquet")
+FILES = ("head.json", "head.weights.h5", "head.onnx", "reference.parquet", "held_out.parquet")
+KNOWN = "known.onnx"
+"""Missing if the images did not suffice for a novelty score."""
 
 
 def copy_head(head: Path, folder: Path) -> None:
@@ -18,12 +20,14 @@ def copy_head(head: Path, folder: Path) -> None:
     """
     for name in FILES:
         shutil.copyfile(require(head / name, "head"), folder / name)
+    if (head / KNOWN).exists():
+        shutil.copyfile(head / KNOWN, folder / KNOWN)
 
 
 def pass_head_on(head: Path, out: Path, summary: Summary) -> None:
     """Write the head as it is into the folder `out`, with empty metrics and learning curves without rows.
 
-    The head stage has reported its own.
+    Those of the head are in the folder of the stage `head`.
 
     Raises:
         GraftError: A file of the head is missing.

@@ -30,17 +30,3 @@ def build_head(
     return keras.Model(
         source, keras.layers.Dense(classes, activation="softmax", name="probabilities")(values), name="head"
     )
-
-
-def divide_by_temperature(head: keras.Model, temperature: float) -> None:
-    """Divide the logits of a head by the temperature, in the weights of its last dense layer."""
-    layer = head.get_layer("probabilities")
-    layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
-
-
-def logits(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the logits of a head for features [N, D], up to a constant of each row, float64 [N, classes]."""
-    layer = head.get_layer("probabilities")
-    kernel, bias = (np.asarray(weights, np.float64) for weights in layer.get_weights())
-    before = keras.Model(head.input, layer.input).predict(features, verbose=0)
-    return np.asarray(before.astype(np.float64) @ kernel + bias)

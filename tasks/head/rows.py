@@ -1,7 +1,7 @@
 """The rows that a head is trained on: the features of training and validation images, and what is known of them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,21 @@ class Rows:
     def weights(self) -> npt.NDArray[np.float64]:
         """The weight of each row, [R]: the views of an image share a weight of 1."""
         return np.asarray(1 / np.bincount(self.images)[self.images])
+
+    @property
+    def tap_slices(self) -> list[slice]:
+        """The columns of each tap."""
+        ends = np.cumsum([tap.width for tap in self.taps]).tolist()
+        return [slice(end - tap.width, end) for end, tap in zip(ends, self.taps, strict=True)]
+
+    def columns(self, taps: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Return the columns of the taps with these indexes, int64."""
+        slices = self.tap_slices
+        return np.concatenate([np.arange(slices[tap].start, slices[tap].stop) for tap in taps])
+
+    def layers(self, taps: Sequence[int]) -> list[str]:
+        """Return the layers of the taps with these indexes."""
+        return [self.taps[tap].layer for tap in taps]
 
 
 def collect_rows(table: Features, groups: Mapping[str, int | None]) -> Rows:

@@ -21,11 +21,6 @@ CANDIDATES = (
 DEPTH = ("tap", "depth", "width", "accuracy", "standard_error", "lasso_rank")
 
 
-def layers(rows: Rows, taps: Sequence[int]) -> list[str]:
-    """Return the layers of the taps with these indexes."""
-    return [rows.taps[tap].layer for tap in taps]
-
-
 def candidate_row(rows: Rows, scored: Scored, rank: int, *, chosen: bool) -> dict[str, Any]:
     """Return a row of candidates.csv; the strength of Ledoit and Wolf's shrinkage is `auto`."""
     candidate = scored.candidate
@@ -34,7 +29,7 @@ def candidate_row(rows: Rows, scored: Scored, rank: int, *, chosen: bool) -> dic
         "rank": rank,
         "chosen": "yes" if chosen else "",
         "kind": KINDS[candidate.kind],
-        "taps": "+".join(layers(rows, candidate.taps)),
+        "taps": "+".join(rows.layers(candidate.taps)),
         "strength": "auto" if strength is None else strength,
         "hidden": "x".join(map(str, candidate.hidden)),
         "dropout": candidate.dropout if candidate.hidden else "",
@@ -56,13 +51,17 @@ def depth_rows(search: Search) -> list[dict[str, Any]]:
     rows = search.rows
     result: list[dict[str, Any]] = []
     for taps in search.spaces:
-        own = [row for row in search.scored if row.candidate.taps == taps and not row.candidate.members]
-        best = choice.best(own, "accuracy", search.image_weights)
-        result.append(_depth_row(rows, taps, best, "+".join(layers(rows, taps))))
+        result.append(_depth_row(rows, taps, best_on_taps(search, taps), "+".join(rows.layers(taps))))
         result[-1]["lasso_rank"] = search.ranking.index(taps[0]) + 1 if len(taps) == 1 else ""
     taps = search.winner.candidate.taps
-    result.append(_depth_row(rows, taps, search.winner, f"choice: {'+'.join(layers(rows, taps))}"))
+    result.append(_depth_row(rows, taps, search.winner, f"choice: {'+'.join(rows.layers(taps))}"))
     return result
+
+
+def best_on_taps(search: Search, taps: tuple[int, ...]) -> Scored:
+    """Return the best candidate on these taps that is no average."""
+    single = [row for row in search.scored if row.candidate.taps == taps and not row.candidate.members]
+    return choice.best(single, "accuracy", search.image_weights)
 
 
 def choice_facts(rows: Rows, scored: Scored, reason: str, folds: int) -> dict[str, Any]:
@@ -71,14 +70,14 @@ def choice_facts(rows: Rows, scored: Scored, reason: str, folds: int) -> dict[st
     return {
         "winner": candidate.title,
         "reason": reason,
-        "taps": layers(rows, candidate.taps),
+        "taps": rows.layers(candidate.taps),
         "folds": folds,
         "temperature": scored.temperature,
         "class_weight": _class_weight(candidate),
         "members": [
             {
                 "kind": KINDS[member.kind],
-                "taps": layers(rows, member.taps),
+                "taps": rows.layers(member.taps),
                 "strength": "auto" if member.strength is None else member.strength,
                 "class_weight": member.class_weight,
                 "share": share,

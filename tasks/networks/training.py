@@ -27,7 +27,7 @@ def make_repeatable(seed: int, threads: int) -> None:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of inputs [N, ...] and one-hot targets, read when needed: inputs may be larger than memory."""
+    """Batches of inputs [N, ...] and one-hot targets, in another order in every epoch or always in their own."""
 
     def __init__(self, inputs: Floats, targets: Ints, classes: int, size: int, seed: int | None) -> None:
         """Shuffle before every epoch with `seed`, or keep the order when it is None; `targets` are in [0, classes)."""
@@ -44,7 +44,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
         """Return the batch of that index in the epoch."""
-        # Sorted, so that inputs in a file are read from front to back; within a batch the order does not matter.
+        # Within a batch the order does not matter, and sorted rows are read faster.
         rows = np.sort(self._order[index * self._size : (index + 1) * self._size])
         return np.asarray(self._inputs[rows]), self._targets[rows]
 

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh, qr
-from sklearn.covariance import ledoit_wolf_shrinkage
+from scipy.linalg import eigh, svd
 
 Array = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
-RANK = 256
+RANK = 128
 """Directions whose variance is fitted by itself; the others share one, so that the graph stays small."""
 LEAST_LENGTH = 1e-12
+LEAST_VARIANCE = 1e-12
+"""Of unit vectors: below this, they do not vary."""
 LEAST_SHARE = 1e-6
 """Of the mean variance: a direction without variance would make every other picture infinitely far."""
 
@@ -59,56 +60,65 @@ def normalise(features: Array, widths: Sequence[int]) -> Array:
 def fit_distance(features: Array, targets: Ints, widths: Sequence[int]) -> Distance | None:
     """Return the distance for training images, or None if their features do not vary within the classes.
 
+    The covariance is shrunken towards a sphere as by Ledoit and Wolf 2004, "A well-conditioned estimator for
+    large-dimensional covariance matrices". Past its first `RANK` directions, all have their mean variance.
+
     Args:
         features: of n training images, [n, D], as the taps give them.
-        targets: class numbers, [n].
+        targets: class numbers, [n], of fewer than n classes.
         widths: of the taps, whose sum is D.
     """
-    vectors = normalise(features, widths)
-    centre = vectors.mean(axis=0)
-    vectors = vectors - centre
-    present, positions = np.unique(targets, return_inverse=True)
-    counts = np.bincount(positions)
-    means = np.stack([vectors[positions == index].mean(axis=0) for index in range(len(present))])
-    residuals = vectors - means[positions]
-    freedom = len(vectors) - len(present)
-    total = float((residuals**2).sum())
-    if freedom < 1 or total <= LEAST_SHARE * float((vectors**2).sum()) or not counts.any():
+    residuals = normalise(features, widths)
+    centre = residuals.mean(axis=0)
+    residuals -= centre
+    classes, positions, counts = np.unique(targets, return_inverse=True, return_counts=True)
+    images, width = residuals.shape
+    indicator = positions[None] == np.arange(len(classes))[:, None]
+    means = indicator @ residuals / counts[:, None]
+    residuals -= means[positions]
+    lengths = np.einsum("nd,nd->n", residuals, residuals)
+    if lengths.sum() / images <= LEAST_VARIANCE:
         return None
-    variances, axes = _principal_axes(residuals, min(RANK, freedom, vectors.shape[1]))
-    # The class means lie in the space of the directions too, so that the remainder is the same for all classes.
-    basis = _orthonormal(np.concatenate([axes, means.T], axis=1))
-    coordinates = residuals @ basis
-    shrinkage = float(ledoit_wolf_shrinkage(coordinates, assume_centered=True))
-    covariance = coordinates.T @ coordinates / freedom
-    mean_variance = float(np.trace(covariance)) / len(covariance)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(len(covariance))
-    variances, rotation = eigh(shrunk)
-    directions = _with_fixed_signs(basis @ rotation)
-    least = LEAST_SHARE * mean_variance
-    scales = 1 / np.sqrt(np.maximum(variances, least))
-    remaining = vectors.shape[1] - directions.shape[1]
-    rest_variance = max(total / freedom - float(np.trace(covariance)), 0) / max(remaining, 1)
-    rest = 1 / max(rest_variance, least)
+    # The smaller of the two Gram matrices has all variances that are not 0.
+    is_wide = width > images
+    gram = (residuals @ residuals.T if is_wide else residuals.T @ residuals) / images
+    size = float(lengths.sum()) / images / width
+    share = _shrinkage(lengths, float(np.sum(gram**2)), size, width)
+    rank = min(RANK, images - len(classes), width)
+    variances, axes = eigh(gram, subset_by_index=(len(gram) - rank, len(gram) - 1))
+    used = variances > LEAST_SHARE**2 * variances[-1]
+    variances, axes = variances[used], axes[:, used]
+    if is_wide:
+        axes = np.linalg.qr(residuals.T @ axes / np.sqrt(images * variances))[0]
+    others = max(size * width - float(variances.sum()), 0) / max(width - len(variances), 1)
+    least = LEAST_SHARE * size
+    rest = 1 / max((1 - share) * others + share * size, least)
+    own = 1 / np.maximum((1 - share) * variances + share * size, least)
+    # What the class means have outside of the axes gets directions too, so that the remainder is that of all classes.
+    more = _basis(means - means @ axes @ axes.T, float(np.linalg.norm(means)))
+    directions = _with_fixed_signs(np.concatenate([axes, more], axis=1))
+    scales = np.sqrt(np.concatenate([own, np.full(more.shape[1], rest)]))
     return Distance(tuple(widths), centre, directions, scales, (means @ directions * scales).T, rest)
 
 
-def _principal_axes(residuals: Array, rank: int) -> tuple[Array, Array]:
-    """Return the variances and directions, [D, rank], of most variance, by the smaller of the two Gram matrices."""
-    images, width = residuals.shape
-    if width <= images:
-        values, vectors = eigh(residuals.T @ residuals, subset_by_index=(width - rank, width - 1))
-        return values, vectors
-    values, vectors = eigh(residuals @ residuals.T, subset_by_index=(images - rank, images - 1))
-    lengths = np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
-    return values, residuals.T @ vectors / lengths
+def _shrinkage(lengths: Array, squares: float, size: float, width: int) -> float:
+    """Return Ledoit and Wolf's share of the sphere.
+
+    Args:
+        lengths: squared lengths of the residuals, [n].
+        squares: sum of the squared entries of their covariance.
+        size: mean variance.
+        width: number of features.
+    """
+    gap = squares - width * size**2
+    spread = (float(np.mean(lengths**2)) - squares) / len(lengths)
+    return float(np.clip(spread / gap, 0, 1)) if gap > 0 else 1.0
 
 
-def _orthonormal(columns: Array) -> Array:
-    """Return an orthonormal basis of the space of the columns."""
-    basis, triangle, _ = qr(columns, mode="economic", pivoting=True)
-    sizes = np.abs(np.diag(triangle))
-    return np.asarray(basis[:, sizes > sizes[0] * np.sqrt(np.finfo(np.float64).eps)])
+def _basis(rows: Array, size: float) -> Array:
+    """Return an orthonormal basis of the space of the rows, [D, k], without directions that are rounding errors."""
+    _, sizes, basis = svd(rows, full_matrices=False)
+    return np.asarray(basis[sizes > size * np.sqrt(np.finfo(np.float64).eps)].T)
 
 
 def _with_fixed_signs(columns: Array) -> Array:

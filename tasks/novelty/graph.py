@@ -1,6 +1,8 @@
 """The novelty score as an ONNX graph."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tasks.novelty.distance import LEAST_LENGTH
-from tasks.novelty.score import LEAST_DISTANCE, Novelty
+from tasks.novelty.score import LEAST_DISTANCE, Novelty, Refusal
 from tasks.onnx import graphs
 
 
@@ -54,8 +56,11 @@ def novelty_graph(novelty: Novelty) -> onnx.ModelProto:
     positive = add("Max", "novelty/positive", own, constant("zero", 0))
     squared = add("Squeeze", "novelty/squared", add("Add", "novelty/sum", positive, rest), last_axis)
     log = add("Log", "novelty/log", add("Max", "novelty/least", squared, constant("least_distance", LEAST_DISTANCE)))
-    offset = add("Sub", "novelty/offset", constant("middle", novelty.middle), log)
-    add("Sigmoid", "known", add("Div", "novelty/steps", offset, constant("spread", novelty.spread)))
+    offset = add("Sub", "novelty/offset", log, constant("middle", novelty.middle))
+    steps = add("Div", "novelty/steps", offset, constant("spread", novelty.spread))
+    # ONNX Runtime's Sigmoid is the same for all inputs below -18; this tells them apart down to -87.
+    odds = add("Add", "novelty/odds", add("Exp", "novelty/exponential", steps), constant("one", 1))
+    add("Reciprocal", "known", odds)
     graph = helper.make_graph(
         nodes,
         "novelty",
@@ -66,3 +71,13 @@ def novelty_graph(novelty: Novelty) -> onnx.ModelProto:
     model = graphs.make_model(graph)
     graphs.set_metadata(model, {"novelty": json.dumps(novelty.facts())})
     return model
+
+
+def write_novelty(novelty: Novelty | Refusal, path: Path, warn: Callable[[str], None]) -> None:
+    """Write the graph to `path`; if there is no score, or its share of false alarms is not the wanted one, warn."""
+    if isinstance(novelty, Refusal):
+        warn(f"the model cannot say which pictures it does not know: {novelty.reason}")
+        return
+    if novelty.warning:
+        warn(novelty.warning)
+    graphs.save(novelty_graph(novelty), path)

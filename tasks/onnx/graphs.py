@@ -87,7 +87,7 @@ def join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     """
     output = first.graph.output[0]
     version = max(opset(first), opset(second))
-    first, second = (_raise_opset(model, version) for model in (first, second))
+    first, second = (raise_opset(model, version) for model in (first, second))
     if second.metadata_props:
         copy = onnx.ModelProto()
         copy.CopyFrom(second)
@@ -100,7 +100,24 @@ def join(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _raise_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
+def add_branch(model: onnx.ModelProto, branch: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the outputs of `branch` after its own; the input of `branch` is a tensor of the model.
+
+    No other tensor may have the same name in both. If they use different versions of ONNX's operators, the older one is
+    converted to the newer version. The metadata are those of `model`.
+    """
+    version = max(opset(model), opset(branch))
+    first, second = (raise_opset(part, version) for part in (model, branch))
+    joined = onnx.ModelProto()
+    joined.CopyFrom(first)
+    joined.graph.node.extend(second.graph.node)
+    joined.graph.initializer.extend(second.graph.initializer)
+    joined.graph.value_info.extend(second.graph.value_info)
+    joined.graph.output.extend(second.graph.output)
+    return joined
+
+
+def raise_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
     """Return the model with that version of ONNX's operators, and the file format of such models."""
     file_format = make_model(onnx.GraphProto(), version).ir_version
     if (opset(model), model.ir_version) == (version, file_format):
@@ -139,9 +156,19 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     Raises:
         onnx.checker.ValidationError: the model is not valid ONNX; nothing is written.
     """
-    onnx.checker.check_model(model, full_check=True)
+    content = to_bytes(model)
     with atomic_file(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        temporary.write_bytes(content)
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """Check the model and return its content; equal models have equal bytes.
+
+    Raises:
+        onnx.checker.ValidationError: the model is not valid ONNX.
+    """
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _rename(model: onnx.ModelProto, name: str, new_name: str) -> None:

@@ -39,8 +39,12 @@ class ModelMetadata:
         calibration: `temperature`, and the calibration error `before` and `after` it.
         novelty: `threshold` of `known`, below which a picture is unknown, and `false_alarms`, the share of pictures
             like the training images that it calls unknown; empty if the file has no output `known`.
-        operating_points: by class, the `threshold` of its probability that reaches a wanted precision or recall.
-        coverage: `share` and `threshold` of sets of classes that contain the right one in that share of pictures.
+        operating_points: by class, the `threshold` of its probability from which on the class is present: the `measure`
+            (precision or recall) that is `wanted`, and, on images that the model had not seen, the `precision` and
+            `recall` reached, the number of `images` of the class and of images `predicted` as it.
+        coverage: sets of the classes with at least the probability `threshold`, which contain the right one in that
+            `share` of pictures; on images that the model had not seen, the share `reached`, the mean `size` of the
+            sets, and the number of `images`.
     """
 
     classes: list[str]

@@ -1,5 +1,6 @@
 """ONNX Runtime sessions on the CPU."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
 
 
 class Session:
-    """A model with one input and one output that is called like a function, from one thread or from several."""
+    """A model with one input that is called like a function, from one thread or from several."""
 
     def __init__(self, model: onnx.ModelProto | bytes, threads: int) -> None:
         """Load the model; each forward pass uses `threads` (>= 1) threads."""
@@ -33,5 +34,9 @@ class Session:
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def __call__(self, batch: Array) -> Array:
-        """Return the model's output for one batch, [N, ...] to [N, ...]."""
-        return np.asarray(self._session.run(None, {self._input_name: batch})[0])
+        """Return the model's first output for one batch, [N, ...] to [N, ...]."""
+        return self.outputs(batch)[0]
+
+    def outputs(self, batch: Array, names: Sequence[str] | None = None) -> list[Array]:
+        """Return the outputs of these names, or all of them, for one batch."""
+        return [np.asarray(output) for output in self._session.run(names, {self._input_name: batch})]

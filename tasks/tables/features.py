@@ -77,7 +77,7 @@ def read(path: Path) -> Features:
     """
     file = pq.ParquetFile(require(path, "features"))
     width, rows = file.schema_arrow.field("features").type.list_size, file.metadata.num_rows
-    # Once as read and once more where training takes its split from.
+    # The table as it is read, and once more the rows that training takes from it.
     needed, free = 2 * 4 * width * rows, psutil.virtual_memory().available
     if needed > free:
         message = (

@@ -5,7 +5,6 @@ for validation images. After fine-tuning, they are those of the chosen mixture f
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +45,6 @@ def read(path: Path) -> HeldOut:
     """Return the table that `write` wrote; raises GraftError when the file is missing."""
     table = pq.read_table(require(path, "finetuning"))
     classes = [str(name) for name in json.loads((table.schema.metadata or {})[b"classes"])]
-    columns: Sequence[list[str]] = [table[name].to_pylist() for name in ("path", "label", "split")]
+    paths, labels, splits = ([str(cell) for cell in table[name].to_pylist()] for name in ("path", "label", "split"))
     probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes))
-    return HeldOut(*columns, probabilities, classes)
+    return HeldOut(paths, labels, splits, probabilities, classes)

@@ -19,18 +19,21 @@ def write(
     predicted: Sequence[str],
     probabilities: npt.NDArray[np.float32],
     classes: Sequence[str],
+    known: npt.NDArray[np.float32] | None = None,
 ) -> None:
-    """Write a row an image: its path, its label, the predicted class and the probabilities, float32 [N, classes].
+    """Write a row an image: path, label, predicted class, float32 [N, classes] probabilities, and `known`.
 
+    `known`, float32 [N], says how much each image resembles the training images; it is null if the file does not say.
     The class names go into the schema's metadata.
     """
     values = pa.FixedSizeListArray.from_arrays(pa.array(probabilities.ravel(), pa.float32()), len(classes))
     texts = {"path": paths, "label": labels, "predicted": predicted}
     columns: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in texts]
     schema = pa.schema(
-        [*columns, ("probabilities", values.type)],
+        [*columns, ("probabilities", values.type), ("known", pa.float32())],
         metadata={"classes": json.dumps(list(classes), ensure_ascii=False)},
     )
-    arrays = [*(pa.array(column, pa.string()) for column in texts.values()), values]
+    scores = pa.nulls(len(paths), pa.float32()) if known is None else pa.array(known, pa.float32())
+    arrays = [*(pa.array(column, pa.string()) for column in texts.values()), values, scores]
     with atomic_file(path) as temporary:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)

@@ -40,8 +40,7 @@ def colour_model(metadata: ModelMetadata = METADATA, *, known: bool = True) -> o
         helper.make_node("MatMul", ["features", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
         helper.make_node("MatMul", ["features", "spread"], ["differences"]),
-        helper.make_node("Mul", ["differences", "differences"], ["squares"]),
-        helper.make_node("MatMul", ["squares", "ones"], ["distance"]),
+        helper.make_node("ReduceSumSquare", ["differences", "last_axis"], ["distance"], keepdims=0),
         helper.make_node("Mul", ["distance", "steepness"], ["steep"]),
         helper.make_node("Sub", ["steep", "middle"], ["score"]),
         helper.make_node("Sigmoid", ["score"], ["known"]),
@@ -50,7 +49,7 @@ def colour_model(metadata: ModelMetadata = METADATA, *, known: bool = True) -> o
         "scale": np.float32(1 / 255),
         "weights": 10 * np.eye(3, dtype=np.float32),
         "spread": np.eye(3, dtype=np.float32) - np.float32(1 / 3),
-        "ones": np.ones(3, np.float32),
+        "last_axis": np.array([-1]),
         "steepness": np.float32(100),
         "middle": np.float32(5),
     }

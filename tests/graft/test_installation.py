@@ -59,6 +59,6 @@ def test_the_other_commands_say_which_extra_they_need(installation: str, tmp_pat
     result = graft(installation, *arguments, cwd=tmp_path)
     assert (result.stdout, result.returncode) == ("", 2)
     assert result.stderr == (
-        "graft: error: here only these commands are installed: predict, serve, demo, conformance. The others need the "
-        "extra 'train': pip install 'graft[train]'.\n"
+        "graft: error: here only these commands are installed: predict, score, serve, demo, conformance. The others "
+        "need the extra 'train': pip install 'graft[train]'.\n"
     )

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from selenium import webdriver
 
 from tasks.common import params
 from tasks.common.params import Params
@@ -42,28 +40,6 @@ def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path
     folder = tmp_path_factory.mktemp("base") / "backbone"
     prepare_backbone(settings.backbone, None, folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["webdriver.Chrome"]:  # its import takes 0.2 s
-    """Start Chromium without a screen and without a network; its logs keep every message and every request."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.fail("Pages are tested in a real browser: install the Debian packages chromium and chromium-driver.")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # needs rights that containers do not have
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
-        yield chrome
 
 
 def noise(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,7 @@
-"""The choice among candidates by their predictions on the folds, where a difference is more than noise.
+"""The choice among candidates by their predictions on the folds; a difference counts if it is more than noise.
 
-The best of many single candidates is often so by luck. Therefore the choice is an average of linear candidates, with
-shares of least log loss (`stacking`), unless a network with hidden layers is clearly better.
+The best of many single candidates is often the best by luck. Therefore the choice is an average of linear candidates,
+with shares of least log loss (`stacking`), unless a network with hidden layers is clearly better.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from tasks.head.search.scores import Scored
 
 # Candidates within so many standard errors of the best one are told apart by their log loss.
 NEAR = 2.0
-# A difference in log loss between two candidates counts when it is larger than so many of its standard errors.
+# A difference in log loss between two candidates counts if it is larger than so many of its standard errors.
 CLEAR = 2.0
 
 

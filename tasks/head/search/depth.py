@@ -19,8 +19,7 @@ def rank_taps(features: Array, rows: Rows) -> list[int]:
     standardised features [R, D], and by the norm of their weights where they enter together. The solver is proximal
     gradient descent with momentum. Source: Evci et al. 2022, Head2Toe, which does so for single features.
     """
-    ends = np.cumsum([tap.width for tap in rows.taps])
-    slices = [slice(end - tap.width, end) for end, tap in zip(ends, rows.taps, strict=True)]
+    slices = rows.tap_slices
     # All taps get the same energy, so that a wide one does not enter for its width.
     factors = np.concatenate([np.full(tap.width, 1 / np.sqrt(tap.width)) for tap in rows.taps])
     scaled = features * factors

@@ -8,16 +8,16 @@ from tasks.head.search.linear import Array, Linear, Sample, second_moments, solv
 
 LEAST = 1e-12
 LEAST_SHRINKAGE = 1e-3
-# Of the mean variance of a standardised feature within classes.
+# A mean variance of the features within classes counts as none below this.
 LEAST_SIZE = 1e-6
 
 
 def fit(sample: Sample, weights: Array, shrinkages: Sequence[float | None]) -> Linear:
     """Return a discriminant for each shrinkage: 0 is the covariance as it is, 1 a sphere, None Ledoit and Wolf's.
 
-    `weights` [M, R] weigh the rows, 0 leaves them out. To weigh a class is to add the logarithm to its bias.
-    Sources: Friedman 1989, Regularized Discriminant Analysis; Ledoit and Wolf 2004, A well-conditioned estimator for
-    large-dimensional covariance matrices.
+    `weights` [M, R] weigh the rows, 0 leaves them out. The weight of a class is not among them: its logarithm is added
+    to the bias of the class (`fitting.fit`). Sources: Friedman 1989, Regularized Discriminant Analysis; Ledoit and Wolf
+    2004, A well-conditioned estimator for large-dimensional covariance matrices.
     """
     rows, indicator = sample.coordinates, sample.indicator()
     kernels = np.empty((len(shrinkages), len(weights), rows.shape[1], sample.classes), rows.dtype)
@@ -51,7 +51,7 @@ def _distances(sample: Sample, means: Array) -> Array:
 
 
 def _ledoit_wolf(distances: Array, weights: Array, covariance: Array, size: float, width: int) -> float:
-    """Return the shrinkage that has the least expected squared error."""
+    """Return the shrinkage that has the least expected squared error, from the squared `distances` [R] of the rows."""
     total = weights.sum()
     squared = np.sum(covariance**2)
     gap = squared - width * size**2

@@ -7,15 +7,15 @@ import numpy as np
 
 from tasks.common.params import Head
 from tasks.common.progress import say
-from tasks.head.search import choice, hidden
+from tasks.head.search import choice, parallel_networks
 from tasks.head.search.candidate import Candidate
 from tasks.head.search.linear import Array
 from tasks.head.search.scores import score
-from tasks.head.search.search import Search, tap_columns
+from tasks.head.search.search import Search
 
 # With fewer images, linear candidates are as good, and the search would take longer than it is worth.
 LEAST_IMAGES = 2000
-# Multiplications that the folds of all settings may take.
+# The folds of all candidates may take so many multiplications.
 MOST_MULTIPLICATIONS = 5e12
 DROPOUTS = (0.5, 1.0)
 DECAYS = (1.0, 100.0)
@@ -27,11 +27,11 @@ def add_hidden(search: Search, params: Head) -> tuple[Search, dict[Candidate, in
     Half and all of `head.dropout`, and one and 100 times `head.weight_decay`, are tried on the taps of the choice.
 
     Returns:
-        The search, the number of epochs for each such candidate, and the learning curves (`hidden.Trained`).
+        The search, the number of epochs for each such candidate, and the learning curves (`parallel_networks.Trained`).
     """
     rows, folds = search.rows, search.folds
     taps = search.winner.candidate.taps
-    columns = tap_columns(rows, taps)
+    columns = rows.columns(taps)
     widths = [len(columns), *params.hidden, len(rows.classes)]
     names = [name for name in search.class_weights if params.criterion != "accuracy" or name != "balanced"]
     candidates = [
@@ -52,7 +52,7 @@ def add_hidden(search: Search, params: Head) -> tuple[Search, dict[Candidate, in
     held_out = np.zeros(training.shape, bool)
     held_out[:, rows.plain] = training[:, rows.plain] == 0
     vectors = search.features[:, columns].astype(np.float32)
-    trained = hidden.train(vectors, rows.targets, settings, training, held_out, params)
+    trained = parallel_networks.train(vectors, rows.targets, settings, training, held_out, params)
     logits = trained.logits.reshape(len(candidates), folds.number, *trained.logits.shape[1:])
     images = np.arange(len(rows.plain))
     scored = score(candidates, logits[:, folds.of_images, rows.plain[images]].astype(np.float64), search.targets)
@@ -65,11 +65,11 @@ def add_hidden(search: Search, params: Head) -> tuple[Search, dict[Candidate, in
 
 def fit_hidden(
     search: Search, candidate: Candidate, row_weights: Array, params: Head, epochs: int
-) -> tuple[list[list[hidden.Floats]], list[tuple[float, float]]]:
+) -> tuple[list[list[parallel_networks.Floats]], list[tuple[float, float]]]:
     """Return the weights of a candidate, kernel and bias of each layer, for each of M sets of row weights [M, R]."""
-    vectors = search.features[:, tap_columns(search.rows, candidate.taps)].astype(np.float32)
+    vectors = search.features[:, search.rows.columns(candidate.taps)].astype(np.float32)
     number = len(row_weights)
-    trained = hidden.train(
+    trained = parallel_networks.train(
         vectors,
         search.rows.targets,
         [_setting(search, candidate)] * number,
@@ -82,6 +82,6 @@ def fit_hidden(
     return [[array[model] for layer in layers for array in layer] for model in range(number)], trained.curves
 
 
-def _setting(search: Search, candidate: Candidate) -> hidden.Setting:
+def _setting(search: Search, candidate: Candidate) -> parallel_networks.Setting:
     weights = tuple(search.class_weights[candidate.class_weight].tolist())
-    return hidden.Setting(candidate.hidden, candidate.dropout, candidate.strength or 0.0, weights)
+    return parallel_networks.Setting(candidate.hidden, candidate.dropout, candidate.strength or 0.0, weights)

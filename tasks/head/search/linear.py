@@ -37,7 +37,8 @@ class Sample(NamedTuple):
 def second_moments(rows: Array, weights: Array) -> Array:
     """Return the sums of weight times outer product of rows [R, r] for weights [M, R], [M, r, r].
 
-    The sum over all rows is computed once, and what a model leaves out is subtracted: folds cost little more than one.
+    The sum over all rows is computed once, and the rows that a model leaves out are subtracted, so that all folds
+    together take little longer than one.
     """
     most = weights.max(axis=0)
     total = (rows * most[:, None]).T @ rows

@@ -7,14 +7,11 @@ import numpy as np
 from tasks.head.search.linear import Array, Linear, Sample
 
 MEMORY = 4  # steps that L-BFGS remembers
-STEPS = 11  # an early end of the weak penalties' fits changes no more than a small penalty would
+STEPS = 11  # a fit with a weak penalty ends early, which acts like a slightly stronger penalty
 TOLERANCE = 3e-3  # of the largest preconditioned gradient, relative to the first one
-
-
-CURVATURE = 0.25
+CURVATURE = 0.25  # bound of the second derivative of the loss in a logit
 LEAST = 1e-12
-# The loss is known to this share of it.
-ROUNDING = 1e-6
+ROUNDING = 1e-6  # relative error of a loss in float32
 
 # A step is shortened by this factor until the loss falls by this share of the slope, at most so many times.
 SHORTER, DESCENT, TRIALS = 0.4, 1e-4, 12

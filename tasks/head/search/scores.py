@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tasks.calibration.log_loss import log_losses
 from tasks.calibration.temperature import temperatures
 from tasks.head.search.candidate import Candidate
 from tasks.head.search.linear import Array, Ints
@@ -39,9 +40,7 @@ class Scored(NamedTuple):
 def score(candidates: list[Candidate], logits: Array, targets: Ints) -> list[Scored]:
     """Return the candidates with their scores; `logits` are [K, n, C], `targets` [n]."""
     divisors = temperatures(logits, targets)
-    scaled = logits / divisors[:, None, None]
-    scaled -= scaled.max(axis=2, keepdims=True)
-    losses = np.log(np.exp(scaled).sum(axis=2)) - scaled[:, np.arange(len(targets)), targets]
+    losses = log_losses(logits / divisors[:, None, None], targets)
     predicted = logits.argmax(axis=2)
     return [
         Scored(candidate, logits[row], float(divisors[row]), losses[row], predicted[row] == targets, *f1)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.common.errors import GraftError
 from tasks.common.params import Head
-from tasks.common.text import count, printable
 from tasks.head import class_weights
-from tasks.head.rows import Rows, lonely_classes
+from tasks.head.rows import Rows
 from tasks.head.scaling import Scaling, measure_scaling
 from tasks.head.search import choice, depth, fitting
 from tasks.head.search.candidate import Candidate
-from tasks.head.search.folds import assign_folds
+from tasks.head.search.folds import Folds, make_folds
 from tasks.head.search.linear import Array, Ints
 from tasks.head.search.scores import Scored
 from tasks.head.search.space import Space, make_space, rotate, standardise
@@ -34,7 +32,7 @@ class Search:
     """
 
     rows: Rows
-    folds: fitting.Folds
+    folds: Folds
     scaling: Scaling
     features: Array
     spaces: dict[tuple[int, ...], Space]
@@ -62,7 +60,7 @@ def find_head(rows: Rows, params: Head, *, choose_taps: bool) -> Search:
     """
     targets = rows.targets[rows.plain]
     weightings = class_weights.resolve(params.class_weight, targets, rows.classes)
-    folds, warnings = _make_folds(rows, params)
+    folds, warnings = make_folds(rows, params.folds, params.seed)
     scaling = measure_scaling(rows.vectors)
     features = standardise(rows, scaling)
     ranking = depth.rank_taps(features, rows) if len(rows.taps) > 1 else [0]
@@ -101,7 +99,7 @@ def fit_choice(search: Search, candidate: Candidate, row_weights: Array) -> tupl
 
     It is fitted once for each of M sets of row weights [M, R]. D are the columns of the candidate's taps.
     """
-    columns = tap_columns(search.rows, candidate.taps)
+    columns = search.rows.columns(candidate.taps)
     kernels = np.zeros((len(row_weights), search.features.shape[1], len(search.rows.classes)))
     biases = np.zeros((len(row_weights), len(search.rows.classes)))
     shares = dict(zip(candidate.members, candidate.shares, strict=True)) if candidate.members else {candidate: 1.0}
@@ -120,40 +118,7 @@ def fit_choice(search: Search, candidate: Candidate, row_weights: Array) -> tupl
     return kernels[:, columns], biases
 
 
-def tap_columns(rows: Rows, taps: Sequence[int]) -> Ints:
-    """Return the columns of the features that belong to the taps with these indexes."""
-    ends = np.cumsum([tap.width for tap in rows.taps])
-    return np.concatenate([np.arange(ends[tap] - rows.taps[tap].width, ends[tap]) for tap in taps])
-
-
-def _make_folds(rows: Rows, params: Head) -> tuple[fitting.Folds, list[str]]:
-    """Return the folds, fewer than wanted where there are not enough images or groups, and warnings."""
-    targets = rows.targets[rows.plain]
-    units = len({(group is None, image if group is None else group) for image, group in enumerate(rows.groups)})
-    folds = min(params.folds, units)
-    if folds < 2:  # noqa: PLR2004
-        message = (
-            f"The search needs images of two groups or more, and all {count(len(targets), 'image')} for training and "
-            "validation are in the same one. Add images, or set head.search: off."
-        )
-        raise GraftError(message)
-    warnings = []
-    if folds < params.folds:
-        warnings.append(f"{params.folds} folds need as many images or groups, so there are {folds} folds")
-    warnings += [
-        f"the class '{printable(name)}' has a single image, so no fold can test it" for name in lonely_classes(rows)
-    ]
-    of_images = assign_folds(targets, rows.groups, folds, params.seed)
-    for number, name in enumerate(rows.classes):
-        own = of_images[targets == number]
-        if len(own) > 1 and len(set(own.tolist())) == 1:
-            warnings.append(f"all images of the class '{printable(name)}' are in one group, so no fold can test it")
-    return fitting.Folds(of_images, rows.images, rows.weights, rows.plain), warnings
-
-
-def _stack(
-    eligible: Sequence[Scored], weighting: str, rows: Rows, folds: fitting.Folds, image_weights: Array
-) -> Scored:
+def _stack(eligible: Sequence[Scored], weighting: str, rows: Rows, folds: Folds, image_weights: Array) -> Scored:
     """Return the stack of the candidates with these class weights."""
     members = [row for row in eligible if row.candidate.class_weight == weighting and row.candidate.kind in MEMBERS]
     most = max(LEAST_MEMBERS, MOST_LOGITS // members[0].logits.size)

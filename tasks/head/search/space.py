@@ -17,8 +17,9 @@ WIDEST_ROTATION = 2048
 class Space(NamedTuple):
     """Features of the taps with these indexes, in these columns, as coordinates of a sample.
 
-    `rotation` turns kernels of the coordinates [r, C] into kernels of the standardised features: it is multiplied by
-    them, or, where there are fewer rows than features, their product by the transposed `standardised` features [R, D].
+    `rotation` times a kernel of the coordinates [r, C] is the kernel of the standardised features [D, C]; None stands
+    for equal kernels. Where there are fewer rows than features, `rotation` is [R, r], and the product is multiplied by
+    the transposed `standardised` features [R, D] too.
     """
 
     taps: tuple[int, ...]
@@ -42,8 +43,7 @@ def standardise(rows: Rows, scaling: Scaling) -> Array:
 
 def make_space(features: Array, rows: Rows, taps: tuple[int, ...]) -> Space:
     """Return the space of those taps; `features` are the standardised features of all taps, [R, D]."""
-    ends = np.cumsum([tap.width for tap in rows.taps])
-    columns = np.concatenate([np.arange(ends[tap] - rows.taps[tap].width, ends[tap]) for tap in taps])
+    columns = rows.columns(taps)
     own = features if len(columns) == features.shape[1] else features[:, columns]
     classes, width = len(rows.classes), len(columns)
     if len(own) > width:

@@ -13,7 +13,7 @@ from tasks.head.search.scores import Scored, score
 # A member with less than this share of the weights is left out.
 LEAST_SHARE = 1e-3
 STEPS = 40
-# They suffice for the weights without a fold, which start from those of all folds.
+# The weights without one fold start from those of all folds, so that fewer steps are enough.
 FOLD_STEPS = 8
 
 

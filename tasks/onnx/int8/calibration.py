@@ -10,6 +10,7 @@ from numpy.random import RandomState
 from onnx import helper
 
 from tasks.common.threads import available_cores
+from tasks.images.decoding import Pixels
 from tasks.onnx.int8.calibration_images import calibration_images
 from tasks.onnx.int8.fusion import MAP_AXES
 from tasks.onnx.sessions import Array, session_options
@@ -31,8 +32,11 @@ class Calibration(NamedTuple):
     is_single_pixel: bool
 
 
-def calibrate(model: onnx.ModelProto, tensors: Sequence[str]) -> dict[str, Calibration]:
-    """Return the calibration of these float32 tensors of a base whose one input is uint8 [N, S, S, 3]."""
+def calibrate(model: onnx.ModelProto, tensors: Sequence[str], images: Pixels | None = None) -> dict[str, Calibration]:
+    """Return the calibration of these float32 tensors of a base whose one input is uint8 [N, S, S, 3].
+
+    `images`, uint8 [n, S, S, 3], are run through it; None: the fixed calibration images.
+    """
     if not tensors:
         return {}
     observed = onnx.ModelProto()
@@ -44,7 +48,7 @@ def calibrate(model: onnx.ModelProto, tensors: Sequence[str]) -> dict[str, Calib
     )
     model_input = session.get_inputs()[0]
     statistics = [_Statistics() for _ in tensors]
-    for image in calibration_images(model_input.shape[1]):
+    for image in calibration_images(model_input.shape[1]) if images is None else images:
         outputs = session.run(tensors, {model_input.name: image[None]})
         for tensor_statistics, values in zip(statistics, outputs, strict=True):
             tensor_statistics.add(values)

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from tasks.images.decoding import Pixels
 from tasks.onnx.int8.calibration import calibrate
 from tasks.onnx.int8.fusion import get_attribute, is_convolution, is_zero_padding, set_attribute
 from tasks.onnx.sessions import Array
@@ -17,9 +18,13 @@ WEIGHT_LEVELS = 64
 INT8_OPERATORS = {"Add", "AveragePool", "Concat", "Conv", "MatMul", "MaxPool", "Pad", "Transpose"}
 
 
-def insert_qdq(base: onnx.ModelProto) -> None:
-    """Quantize a fused base in place: weights per channel to int8, the inputs of its layers to uint8."""
-    builder = _QdqBuilder(base)
+def insert_qdq(base: onnx.ModelProto, images: Pixels | None = None) -> None:
+    """Quantize a fused base in place: weights per channel to int8, the inputs of its layers to uint8.
+
+    The ranges are those of `images`, uint8 [n, S, S, 3]; None: of the fixed calibration images. With images, layers
+    that compute in float32 have weights in int8 too, since the file is to be small.
+    """
+    builder = _QdqBuilder(base, images)
     for node in base.graph.node:
         builder.add(node)
     base.graph.initializer.extend(builder.initializers)
@@ -30,22 +35,24 @@ def insert_qdq(base: onnx.ModelProto) -> None:
 class _QdqBuilder:
     """Collects the nodes of a quantized graph; `add` takes the nodes of the float32 graph in topological order."""
 
-    def __init__(self, base: onnx.ModelProto) -> None:
+    def __init__(self, base: onnx.ModelProto, images: Pixels | None) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in base.graph.initializer}
         self._producers = {name: node for node in base.graph.node for name in node.output}
         inputs = [node.input[0] for node in base.graph.node if self._has_weights(node)]
-        calibrations = calibrate(base, sorted({*inputs, *map(self._origin, inputs)}))
+        calibrations = calibrate(base, sorted({*inputs, *map(self._origin, inputs)}), images)
+        self._means = {name: calibrations[name].channel_means for name in inputs}
         # Maps of one pixel (squeeze and excitation) cost little time, and their errors would scale whole maps.
         self._inputs = {name: calibrations[name] for name in inputs if not calibrations[name].is_single_pixel}
         self._origins = {name: calibrations[name] for name in map(self._origin, self._inputs)}
         self._dequantized: dict[str, str] = {}
+        self._all_weights = images is not None
 
     def add(self, node: onnx.NodeProto) -> None:
         """Add a node, with the nodes that quantize its weights and its outputs."""
         is_quantized = self._has_weights(node) and node.input[0] in self._inputs
-        if is_quantized:
+        if is_quantized or (self._all_weights and self._has_weights(node)):
             self._quantize_weights(node)
         if node.op_type in INT8_OPERATORS:
             node.input[:] = [self._dequantized.get(name, name) for name in node.input]
@@ -95,7 +102,7 @@ class _QdqBuilder:
         In depthwise convolutions, whose few weights are rounded in the same direction, this is most of the error.
         """
         groups = int(get_attribute(node, "group", 1))
-        means = self._inputs[node.input[0]].channel_means.reshape(groups, 1, -1)
+        means = self._means[node.input[0]].reshape(groups, 1, -1)
         sums = errors.sum(axis=(2, 3), dtype=np.float64).reshape(groups, -1, means.shape[-1])
         bias = self._constants[node.input[2]] if node.input[2:] else np.zeros(len(errors))
         corrected = bias - (sums * means).sum(axis=2).ravel()

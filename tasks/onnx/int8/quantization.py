@@ -1,6 +1,7 @@
 """Post-training quantization of a base to int8, for processors that multiply 8-bit numbers several times faster.
 
-The result depends on the graph alone and never on the user's images, so vectors stay the same when a dataset grows.
+For extraction, the result depends on the graph alone and never on the user's images, so vectors stay the same when a
+dataset grows. An exported file is calibrated on images of its own dataset.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from onnx import helper
 from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file, cache_folder
 from tasks.common.progress import say
+from tasks.images.decoding import Pixels
 from tasks.onnx import graphs
 from tasks.onnx.canonical_form import canonical
 from tasks.onnx.int8.fusion import fuse
@@ -26,14 +28,16 @@ from tasks.onnx.int8.qdq import insert_qdq
 VERSION = 1
 
 
-def quantize(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, tensors: Sequence[str], images: Pixels | None = None) -> onnx.ModelProto:
     """Return the part of `model` from `resized` to `tensors` with int8 weights and uint8 values between its layers.
 
     Input and outputs are those of `model`: uint8 [N, S, S, 3], and float32 [N, D] for each tensor. QuantizeLinear and
-    DequantizeLinear mark the 8-bit numbers. The graph is in canonical form: equal models have equal bytes.
+    DequantizeLinear mark the 8-bit numbers, whose ranges are those of `images`, uint8 [n, S, S, 3] (None: of the fixed
+    calibration images); with images, layers that compute in float32 have int8 weights too. The graph is in canonical
+    form: equal models have equal bytes.
     """
     base = fuse(graphs.extract(model, "resized", tensors))
-    insert_qdq(base)
+    insert_qdq(base, images)
     return canonical(base, "base", "resized", tensors)
 
 

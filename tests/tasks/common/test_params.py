@@ -76,6 +76,80 @@ def test_a_wrong_key_or_value_is_named_with_the_allowed_values(
     assert str(caught.value) == f"params.yaml: {message}"
 
 
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        pytest.param(
+            {"cat": {"precison": 0.9}},
+            "there is no key 'evaluation.operating_points.cat.precison'. Did you mean 'precision'?",
+            id="misspelt key",
+        ),
+        pytest.param(
+            {"cat": {"precision": 0.9, "colour": 1}},
+            "there is no key 'evaluation.operating_points.cat.colour'.",
+            id="extra key",
+        ),
+        *(
+            pytest.param(
+                {"cat": point},
+                (
+                    f"'evaluation.operating_points.cat' is {point}; expected either precision or recall, such as "
+                    "{precision: 0.95}."
+                ),
+                id=name,
+            )
+            for name, point in (("both keys", {"precision": 0.9, "recall": 0.8}), ("neither key", {}))
+        ),
+        pytest.param(
+            {"c\nat": {"recall": 1.5}},
+            "'evaluation.operating_points.c\\nat.recall' is 1.5; expected less than or equal to 1.",
+            id="out of bounds, of a class with a line end in its name",
+        ),
+        pytest.param(
+            {"cat": 0.9}, "'evaluation.operating_points.cat' is 0.9; expected a section of keys.", id="a number"
+        ),
+        pytest.param(
+            None,
+            (
+                "'evaluation.operating_points' is null; expected an operating point for each class, such as {cat: "
+                "{precision: 0.95}}, or {} for none."
+            ),
+            id="null",
+        ),
+        pytest.param(
+            {3: {"recall": 0.9}, "cat": {"recall": 0.9}},
+            (
+                "'evaluation.operating_points' is {3: {'recall': 0.9}, 'cat': {'recall': 0.9}}; expected the names of "
+                "the classes all in quotes, or none of them."
+            ),
+            id="numbers and text",
+        ),
+    ],
+)
+def test_a_wrong_operating_point_is_named_in_one_line(points: Any, message: str) -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    document["evaluation"]["operating_points"] = points
+    with pytest.raises(ParamsError) as caught:
+        params.check(document, Path("params.yaml"))
+    assert str(caught.value) == f"params.yaml: {message}"
+
+
+def test_an_operating_point_of_a_class_whose_name_yaml_reads_as_a_number_is_that_of_the_name() -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    document["evaluation"]["operating_points"] = {7: {"recall": 0.9}}
+    evaluation = params.check(document, Path("params.yaml")).evaluation
+    assert evaluation.operating_points == {"7": params.OperatingPoint(recall=0.9)}
+
+
+def test_an_extra_key_of_a_section_that_may_be_null_is_named_with_its_nearest_match() -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    keys = dict.fromkeys(params.EncoderPreprocessing.model_fields)
+    document["backbone"]["preprocessing"] = keys | {"layuot": "NCHW"}
+    with pytest.raises(ParamsError) as caught:
+        params.check(document, Path("params.yaml"))
+    assert str(caught.value) == "params.yaml: there is no key 'backbone.preprocessing.layuot'. Did you mean 'layout'?"
+
+
 def test_a_misspelt_section_is_named_with_its_nearest_match() -> None:
     document = YAML(typ="safe", pure=True).load(PATH)
     document["heads"] = {}

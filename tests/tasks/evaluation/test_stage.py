@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from PIL import Image
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.evaluation.stage import evaluate_model
+from tasks.evaluation.thresholds import COLUMNS
 from tasks.images.decoding import read
 from tasks.onnx import graphs
 from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tasks.store import Store
 from tasks.tables.accepted import Accepted
+from tests.graft.models import METADATA, write_colour_model
 from tests.tasks.conftest import noise, write_accepted, write_photos
 
 CLASSES = ["dark", "light"]
@@ -102,6 +105,53 @@ def test_predictions_metrics_and_plots_are_those_of_the_test_images(
     assert (out / "classes.csv").read_text().splitlines()[::2] == [
         "class,precision,recall,f1,images",
         "light,0.6666666666666666,1.0,0.8,2",
+    ]
+
+
+def test_a_file_without_thresholds_has_no_figures_of_them_and_an_empty_table(
+    tmp_path: Path, settings: Params, rows: list[Accepted]
+) -> None:
+    out = evaluate(tmp_path, settings)
+    assert pq.read_table(out / "predictions.parquet")["known"].to_pylist() == [None] * len(rows)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert list(metrics) == ["images", "accuracy", "accuracy_low", "accuracy_high", "confidence", "macro_f1"]
+    assert (out / "operating_points.csv").read_text().splitlines() == [",".join(COLUMNS)]
+    assert json.loads((out / "summary.json").read_text()) == {"headline": None, "warnings": []}
+
+
+def test_the_thresholds_in_the_file_are_tested_on_the_test_images(
+    tmp_path: Path, settings: Params, rows: list[Accepted], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, row in enumerate(rows):
+        colour = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 200)][number % 4]
+        Image.new("RGB", (30, 20), colour).save(tmp_path / "photos" / row.path)
+    labels = ["red", "green", "blue", "red", "red", "green"]
+    renamed = [row._replace(label=label) for row, label in zip(rows, labels, strict=True)]
+    write_accepted(tmp_path / "accepted.parquet", renamed, tmp_path / "photos")
+    points = {"red": {"measure": "recall", "wanted": 0.9, "threshold": 0.5}}
+    write_colour_model(
+        tmp_path / "model.onnx", replace(METADATA, operating_points=points, coverage={"share": 0.9, "threshold": 0.3})
+    )
+    out = evaluate(tmp_path, settings)
+    metrics = json.loads((out / "metrics.json").read_text())
+    # The fourth image is grey: unknown, and in its set are all three classes.
+    assert [metrics[key] for key in ("accuracy", "unknown", "coverage", "set_size")] == [1, 1 / 6, 1, 8 / 6]
+    known = pq.read_table(out / "predictions.parquet")["known"].to_pylist()
+    assert [value is not None and value < 0.5 for value in known] == [False, False, False, True, False, False]
+    header, line = (out / "operating_points.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), line.split(","), strict=True))
+    assert [cells[key] for key in ("class", "measure", "images", "predicted", "precision", "recall")] == (
+        ["red", "recall", "3", "2", "1.0", "0.6666666666666666"]
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-4:] == [
+        "evaluation: test accuracy 100.0% (95% interval 61.0% to 100.0%)",
+        "evaluation: called unknown 16.7% (95% interval 3.0% to 56.4%)",
+        "evaluation: sets of 1.33 classes on average: coverage 100.0% (95% interval 61.0% to 100.0%)",
+        (
+            "evaluation: class 'red' from 0.5 on: precision 100.0% (95% interval 34.2% to 100.0%), "
+            "recall 66.7% (95% interval 20.8% to 93.9%)"
+        ),
     ]
 
 

@@ -1,5 +1,8 @@
 import json
+import shutil
+from contextlib import nullcontext
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -10,35 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tasks.common.errors import GateError, GraftError
 from tasks.common.params import Params
-from tasks.export.stage import export_model
 from tasks.images.decoding import read
 from tasks.onnx import graphs
+from tasks.onnx.model_metadata import ModelMetadata, read_metadata
 from tasks.onnx.sessions import Session
 from tasks.tables import reference
-from tests.tasks.conftest import write_photos
-
-CLASSES = ["dark", 'with "quotes"\nand ä']
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path:
-    """Write photos and the outputs of training: a head and its predictions, both by Keras."""
-    import keras
-
-    from tasks.head.classifier import build_head
-    from tasks.networks.conversion.keras_to_onnx import convert_head
-
-    folder = tmp_path_factory.mktemp("trained")
-    rows = write_photos(folder / "photos", 5)
-    session = Session(onnx.load(backbone / "backbone.onnx"), threads=1)
-    features = np.concatenate([session(read(folder / "photos" / row.path)[None]) for row in rows])
-    keras.utils.set_random_seed(0)
-    head = build_head(features, 2, [8], 0.2)
-    (folder / "tuned").mkdir()
-    graphs.save(convert_head(head), folder / "tuned" / "head.onnx")
-    paths = [row.path for row in rows]
-    reference.write(folder / "tuned" / "reference.parquet", paths, head.predict(features, verbose=0), CLASSES)
-    return folder
+from tests.tasks.export.conftest import CLASSES, export
 
 
 def linear_head(weights: npt.NDArray[np.float32]) -> onnx.ModelProto:
@@ -55,20 +35,27 @@ def linear_head(weights: npt.NDArray[np.float32]) -> onnx.ModelProto:
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])],
         [numpy_helper.from_array(weights, "weights")],
     )
-    opset = helper.make_opsetid("", graphs.OPSET)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=graphs.IR_VERSION)
+    return graphs.make_model(graph)
 
 
-def export(trained: Path, backbone: Path, out: Path, settings: Params, tuned: Path | None = None) -> onnx.ModelProto:
-    export_model(trained / "photos", backbone, tuned or trained / "tuned", out, settings.export)
-    return onnx.load(out)
+def mean_of_features(width: int, facts: dict[str, float]) -> onnx.ModelProto:
+    """Return a graph from `features` [N, width] to their mean as `known` [N], which states these facts."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["features", "axes"], ["known"], keepdims=0)],
+        "novelty",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", width])],
+        [helper.make_tensor_value_info("known", TensorProto.FLOAT, ["N"])],
+        [numpy_helper.from_array(np.array([-1]), "axes")],
+    )
+    model = graphs.make_model(graph)
+    graphs.set_metadata(model, {"novelty": json.dumps(facts)})
+    return model
 
 
 def shift(trained: Path, folder: Path, image: int, by: float) -> Path:
     """Return a copy of the outputs of training with one recorded probability changed."""
-    folder.mkdir()
-    (folder / "head.onnx").write_bytes((trained / "tuned" / "head.onnx").read_bytes())
-    paths, probabilities, classes = reference.read(trained / "tuned" / "reference.parquet")
+    shutil.copytree(trained / "tuned", folder)
+    paths, probabilities, classes = reference.read(folder / "reference.parquet")
     probabilities[image, 0] += by
     reference.write(folder / "reference.parquet", paths, probabilities, classes)
     return folder
@@ -77,22 +64,94 @@ def shift(trained: Path, folder: Path, image: int, by: float) -> Path:
 def test_the_file_predicts_from_pixels_what_the_training_side_predicted(
     trained: Path, backbone: Path, tmp_path: Path, settings: Params
 ) -> None:
-    session = Session(export(trained, backbone, tmp_path / "model.onnx", settings), threads=1)
+    session = Session(export(trained, backbone, tmp_path / "export", settings), threads=1)
     paths, expected, _ = reference.read(trained / "tuned" / "reference.parquet")
     probabilities = np.concatenate([session(read(trained / "photos" / path)[None]) for path in paths])
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
-def test_the_file_names_its_classes_its_backbone_and_the_hashes_of_its_parts(
+def test_the_file_states_its_parts_its_data_and_its_quality(
     trained: Path, backbone: Path, tmp_path: Path, settings: Params
 ) -> None:
-    metadata = graphs.metadata(export(trained, backbone, tmp_path / "model.onnx", settings))
-    assert json.loads(metadata["classes"]) == CLASSES
-    assert json.loads(metadata["finetuned"]) is False
-    assert json.loads(metadata["backbone"])["name"] == "MobileNet"
-    assert json.loads(metadata["taps"]) == ["conv_pw_13_relu"]
-    assert metadata["base_sha256"] == sha256((backbone / "backbone.onnx").read_bytes()).hexdigest()
-    assert metadata["head_sha256"] == sha256((trained / "tuned" / "head.onnx").read_bytes()).hexdigest()
+    model = export(trained, backbone, tmp_path / "export", settings)
+    facts = read_metadata(graphs.metadata(model), "model.onnx")
+    weights = json.loads((backbone / "backbone.json").read_text())["weights_sha256"]
+    assert facts == ModelMetadata(
+        classes=CLASSES,
+        graft=version("graft"),
+        preprocessing="RGB uint8 with EXIF orientation applied; resizing and normalising are in the graph",
+        input={"size": 64, "fit": "stretch", "crop_share": 1.0, "interpolation": "bilinear", "pad_colour": [0, 0, 0]},
+        backbone={"name": "MobileNet", "weights": "starter", "licence": "Apache-2.0", "sha256": weights},
+        taps=["conv_pw_13_relu"],
+        base_sha256=sha256((backbone / "backbone.onnx").read_bytes()).hexdigest(),
+        head_sha256=sha256((trained / "tuned" / "head.onnx").read_bytes()).hexdigest(),
+        dataset={
+            "images": {"train": 6, "val": 2, "test": 2},
+            "sha256": sha256((trained / "accepted.parquet").read_bytes()).hexdigest(),
+        },
+        metrics=facts.metrics,
+        calibration={"temperature": 1.5, "before": 0.1, "after": 0.05},
+    )
+    assert {key: round(value, 4) for key, value in facts.metrics.items()} == {
+        "accuracy": 0.9,
+        "accuracy_low": 0.5958,
+        "accuracy_high": 0.9821,
+        "confidence": 0.95,
+        "macro_f1": 0.899,
+        "images": 10,
+    }
+    assert [output.name for output in model.graph.output] == ["probabilities", "features"]
+
+
+def test_the_novelty_score_is_an_output_between_probabilities_and_features(
+    trained: Path, backbone: Path, tmp_path: Path, settings: Params
+) -> None:
+    tuned = shift(trained, tmp_path / "tuned", 0, 0)
+    facts = {"threshold": 0.5, "false_alarms": 0.05}
+    graphs.save(mean_of_features(256, facts), tuned / "known.onnx")
+    model = export(trained, backbone, tmp_path / "export", settings, tuned, variants=["fixed"])
+    assert read_metadata(graphs.metadata(model), "model.onnx").novelty == facts
+    assert [output.name for output in model.graph.output] == ["probabilities", "known", "features"]
+    pixels = read(trained / "photos" / "dark" / "0.png")[None]
+    known, features = Session(model, threads=1).outputs(pixels, ["known", "features"])
+    assert known.shape == (1,)
+    np.testing.assert_allclose(known, features.mean(axis=1), rtol=1e-6)
+    fixed = onnx.load(tmp_path / "export" / "model.fixed.onnx")
+    assert (graphs.opset(fixed), [output.name for output in fixed.graph.output]) == (
+        11,
+        ["probabilities", "known", "features"],
+    )
+
+
+def test_beside_the_model_lie_its_classes_its_card_and_its_summary(
+    trained: Path, backbone: Path, tmp_path: Path, settings: Params
+) -> None:
+    export(trained, backbone, tmp_path / "export", settings)
+    folder = tmp_path / "export"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "classes.json",
+        "labels.txt",
+        "model.onnx",
+        "model_card.md",
+        "summary.json",
+    ]
+    assert json.loads((folder / "classes.json").read_text(encoding="utf-8")) == CLASSES
+    assert (folder / "labels.txt").read_text(encoding="utf-8") == 'dark\nwith "quotes"\\nand ä\n'
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert '| 1 | with "quotes"\\\\nand ä |' in card
+    assert "accuracy 90.0% (95% interval 59.6% to 98.2%) and macro F1 89.9% on 10 images" in card
+    assert json.loads((folder / "summary.json").read_text()) == {
+        "headline": "model.onnx, equal to the training side within 1e-04 on 10 validation images",
+        "warnings": [],
+    }
+
+
+def test_operating_points_and_coverage_of_the_params_are_in_the_file(
+    trained: Path, backbone: Path, tmp_path: Path, settings: Params
+) -> None:
+    evaluation = settings.evaluation.model_copy(update={"coverage": 0.8})
+    model = export(trained, backbone, tmp_path / "export", settings.model_copy(update={"evaluation": evaluation}))
+    assert read_metadata(graphs.metadata(model), "model.onnx").coverage["share"] == 0.8
 
 
 def test_a_head_of_low_taps_makes_a_smaller_file_without_the_layers_above_them(
@@ -109,12 +168,12 @@ def test_a_head_of_low_taps_makes_a_smaller_file_without_the_layers_above_them(
     run_base = Session(base, threads=1)
     features = np.concatenate([run_base(read(trained / "photos" / path)[None])[:, :width] for path in paths])
     weights = np.random.default_rng(0).normal(0, 0.1, (width, len(classes))).astype(np.float32)
-    (tmp_path / "tuned").mkdir()
+    tuned = shift(trained, tmp_path / "tuned", 0, 0)
     head = linear_head(weights)
     graphs.set_metadata(head, {"taps": json.dumps([tap["layer"] for tap in taps])})
-    graphs.save(head, tmp_path / "tuned" / "head.onnx")
-    reference.write(tmp_path / "tuned" / "reference.parquet", paths, Session(head, threads=1)(features), classes)
-    model = export(trained, tmp_path / "backbone", tmp_path / "model.onnx", settings, tmp_path / "tuned")
+    graphs.save(head, tuned / "head.onnx")
+    reference.write(tuned / "reference.parquet", paths, Session(head, threads=1)(features), classes)
+    model = export(trained, tmp_path / "backbone", tmp_path / "export", settings, tuned)
     assert json.loads(graphs.metadata(model)["taps"]) == ["conv_pw_1_relu", "conv_pw_3_relu"]
     assert model.ByteSize() < base.ByteSize() / 4
 
@@ -122,7 +181,7 @@ def test_a_head_of_low_taps_makes_a_smaller_file_without_the_layers_above_them(
 def test_the_same_bytes_are_written_twice(trained: Path, backbone: Path, tmp_path: Path, settings: Params) -> None:
     for name in ("first", "second"):
         export(trained, backbone, tmp_path / name, settings)
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    assert (tmp_path / "first" / "model.onnx").read_bytes() == (tmp_path / "second" / "model.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("by", [0.01, -0.01, 0.25])
@@ -131,18 +190,18 @@ def test_a_file_that_differs_from_the_training_side_is_not_written(
 ) -> None:
     tuned = shift(trained, tmp_path / "tuned", 3, by)
     with pytest.raises(GateError) as caught:
-        export(trained, backbone, tmp_path / "out" / "model.onnx", settings, tuned)
+        export(trained, backbone, tmp_path / "export", settings, tuned)
     assert str(caught.value) == (
         f"the exported file's probabilities differ from the training side's by up to {abs(by):.1e}; "
         "expected at most 1.0e-04 (export.tolerance)."
     )
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "export").exists()
 
 
 def test_a_recorded_nan_never_passes(trained: Path, backbone: Path, tmp_path: Path, settings: Params) -> None:
     tuned = shift(trained, tmp_path / "tuned", 3, float("nan"))
     with pytest.raises(GateError, match="by up to nan; expected at most"):
-        export(trained, backbone, tmp_path / "model.onnx", settings, tuned)
+        export(trained, backbone, tmp_path / "export", settings, tuned)
 
 
 @pytest.mark.parametrize(("images", "passes"), [(3, True), (4, False), (10, False), (99, False)])
@@ -150,13 +209,9 @@ def test_parity_images_is_the_number_of_images_compared(
     trained: Path, backbone: Path, tmp_path: Path, settings: Params, images: int, *, passes: bool
 ) -> None:
     tuned = shift(trained, tmp_path / "tuned", 3, 0.5)
-    params = settings.export.model_copy(update={"parity_images": images})
-    if passes:
-        export_model(trained / "photos", backbone, tuned, tmp_path / "model.onnx", params)
-    else:
-        with pytest.raises(GateError):
-            export_model(trained / "photos", backbone, tuned, tmp_path / "model.onnx", params)
-    assert (tmp_path / "model.onnx").exists() is passes
+    with nullcontext() if passes else pytest.raises(GateError):
+        export(trained, backbone, tmp_path / "export", settings, tuned, images=images)
+    assert (tmp_path / "export").exists() is passes
 
 
 def test_a_tuned_base_takes_precedence_over_the_backbone(
@@ -165,7 +220,7 @@ def test_a_tuned_base_takes_precedence_over_the_backbone(
     tuned = shift(trained, tmp_path / "tuned", 0, 0)
     own = (backbone / "backbone.onnx").read_bytes()
     (tuned / "backbone.onnx").write_bytes(own)
-    metadata = graphs.metadata(export(trained, tmp_path / "no backbone", tmp_path / "model.onnx", settings, tuned))
+    metadata = graphs.metadata(export(trained, tmp_path / "no backbone", tmp_path / "export", settings, tuned))
     assert json.loads(metadata["finetuned"]) is True
     assert metadata["base_sha256"] == sha256(own).hexdigest()
 
@@ -176,4 +231,4 @@ def test_a_missing_part_names_the_stage_to_run(
 ) -> None:
     folders = {"backbone": backbone, "finetuning": trained / "tuned", stage: tmp_path / "missing"}
     with pytest.raises(GraftError, match=f"Run `dvc repro {stage}`"):
-        export(trained, folders["backbone"], tmp_path / "model.onnx", settings, folders["finetuning"])
+        export(trained, folders["backbone"], tmp_path / "export", settings, folders["finetuning"])

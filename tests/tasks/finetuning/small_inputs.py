@@ -11,8 +11,9 @@ from PIL import Image
 from tasks.networks import saving
 from tasks.networks.conversion.keras_to_onnx import convert_head
 from tasks.onnx import graphs
-from tasks.tables import features, reference
+from tasks.tables import features, held_out, reference
 from tasks.tables.accepted import Accepted
+from tasks.tables.held_out import HeldOut
 from tests.tasks.conftest import SPLITS, hash_file, noise
 
 TAP = features.Tap("conv_pw_13_relu", 256, 1.0)
@@ -52,7 +53,9 @@ def write_head(folder: Path, taps: Sequence[str] = (TAP.layer,)) -> None:
     graphs.set_metadata(graph, {"taps": json.dumps(list(taps))})
     graphs.save(graph, folder / "head.onnx")
     (folder / "choice.json").write_text(json.dumps({"temperature": TEMPERATURE}))
-    reference.write(folder / "reference.parquet", ["any"], np.full((1, 2), 0.5, np.float32), CLASSES)
+    probabilities = np.full((1, 2), 0.5, np.float32)
+    reference.write(folder / "reference.parquet", ["any"], probabilities, CLASSES)
+    held_out.write(folder / "held_out.parquet", HeldOut(["any"], CLASSES[:1], ["val"], probabilities, CLASSES))
 
 
 def write_features(path: Path, rows: Sequence[Accepted], views: int, tap: features.Tap = TAP) -> None:

@@ -10,9 +10,10 @@ from tasks.common.params import Finetuning, Params
 from tasks.common.summary import Summary
 from tasks.finetuning.batches import Floats, StoredBatches, one_hot
 from tasks.finetuning.experiment import Predictor
-from tasks.finetuning.fitting import Fit, Scores, fit, smoothed_scores
+from tasks.finetuning.fitting import Fit, fit
+from tasks.finetuning.network import Network
 from tasks.finetuning.optimization import Optimization, values
-from tasks.finetuning.parts import Network
+from tasks.finetuning.scores import Scores, smoothed_scores
 from tests.tasks.finetuning.small_inputs import build_head
 
 TARGETS = np.arange(24) % 2

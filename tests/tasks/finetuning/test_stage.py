@@ -19,12 +19,12 @@ from tasks.common.text import count
 from tasks.finetuning.__main__ import main
 from tasks.finetuning.inputs import Inputs
 from tasks.finetuning.stage import finetune
-from tasks.finetuning.unchanged_head import FILES
+from tasks.finetuning.unchanged_head import FILES, KNOWN
 from tasks.images.decoding import read
 from tasks.networks import saving
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
-from tasks.tables import reference
+from tasks.tables import held_out, reference
 from tests.tasks.conftest import ROOT, write_accepted
 from tests.tasks.finetuning.small_inputs import CLASSES, TAP, write_features, write_head, write_images
 
@@ -57,7 +57,7 @@ for name, settings in json.loads(sys.argv[2]).items():
     if name == "killed":
         checkpoint.write = write_and_end
     finetuning = sections.finetuning.model_copy(update={"batch_size": 6, "learning_rate": 2e-3} | settings)
-    finetune(inputs, Path(name), finetuning, extraction, sections.augmentation)
+    finetune(inputs, Path(name), finetuning, extraction, sections.augmentation, sections.head.false_alarms)
 """
 RUNS: dict[str, dict[str, Any]] = {
     "first": {"epochs": 4, "layer_decay": 0.9},
@@ -126,7 +126,8 @@ def test_a_run_that_was_killed_goes_on_and_writes_the_bytes_of_an_undisturbed_on
     expected = "finetuning: an earlier run was interrupted; training goes on after its epoch 2"
     assert expected in lines_of(tuned, "resumed")
     written = contents(tuned / "resumed")
-    assert sorted(written) == sorted(["backbone.onnx", "keras/base.json", "keras/base.weights.h5", *FILES, *RECORDS])
+    tuned_files = ["backbone.onnx", "keras/base.json", "keras/base.weights.h5", KNOWN]
+    assert sorted(written) == sorted([*tuned_files, *FILES, *RECORDS])
     assert written == contents(tuned / "first")
 
 
@@ -187,8 +188,30 @@ def test_the_tuned_graphs_keep_the_metadata_of_the_originals(backbone: Path, tun
     first = tuned / "first"
     pairs = [(backbone / "backbone.onnx", first / "backbone.onnx"), (tuned / "head" / "head.onnx", first / "head.onnx")]
     for before, after in pairs:
-        assert graphs.metadata(onnx.load(before)) == graphs.metadata(onnx.load(after))
-    assert json.loads(graphs.metadata(onnx.load(first / "head.onnx"))["taps"]) == [TAP.layer]
+        assert graphs.metadata(onnx.load(before)).items() <= graphs.metadata(onnx.load(after)).items()
+    head = graphs.metadata(onnx.load(first / "head.onnx"))
+    assert json.loads(head["taps"]) == [TAP.layer]
+    assert list(json.loads(head["calibration"])) == ["temperature", "before", "after"]
+
+
+def test_the_novelty_score_is_that_of_the_tuned_features(tuned: Path) -> None:
+    base, known = (onnx.load(tuned / "first" / name) for name in ("backbone.onnx", KNOWN))
+    facts = json.loads(graphs.metadata(known)["novelty"])
+    assert (facts["training_images"], facts["validation_images"]) == (23, 12)
+    paths = [tuned / "photos" / f"{label}/{number}.png" for label in CLASSES for number in range(2, 24, 4)]
+    features_of_validation = np.concatenate([Session(base, 1)(read(path)[None]) for path in paths])
+    scores = Session(known, 1)(features_of_validation)
+    # Of 12 images, the farthest one is at the threshold.
+    assert scores.min() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_held_out_are_the_validation_images_as_the_chosen_mixture_predicts_them(tuned: Path) -> None:
+    table_of_held_out = held_out.read(tuned / "first" / "held_out.parquet")
+    paths, probabilities, classes = reference.read(tuned / "first" / "reference.parquet")
+    assert (table_of_held_out.paths, table_of_held_out.classes) == (paths, classes)
+    assert table_of_held_out.labels == [path.split("/")[0] for path in paths]
+    # Without a refit, the exported network is that mixture.
+    np.testing.assert_allclose(table_of_held_out.probabilities, probabilities, atol=1e-5)
 
 
 def test_a_rate_that_spoils_the_network_leaves_the_head_as_it_is(tuned: Path) -> None:
@@ -252,7 +275,7 @@ def test_live_training_says_that_it_is_slow_and_refit_trains_again_from_the_fina
     ],
     ids=["no such cut", "encoder"],
 )
-def test_what_cannot_be_tuned_is_refused_before_anything_is_loaded(
+def test_a_cut_that_does_not_exist_and_an_encoder_are_refused_before_anything_is_loaded(
     backbone: Path, tmp_path: Path, settings: Params, cut: str, mode: str, expected: str
 ) -> None:
     facts = json.loads((backbone / "backbone.json").read_text())
@@ -260,7 +283,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_loaded(
     params = settings.finetuning.model_copy(update={"cut": cut})
     inputs = Inputs(tmp_path, *[tmp_path] * 4)
     with pytest.raises(GraftError) as caught:
-        finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation)
+        finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation, settings.head.false_alarms)
     assert str(caught.value) == expected
     assert not (tmp_path / "out").exists()
 
@@ -271,7 +294,7 @@ def test_a_head_without_taps_above_the_cut_is_passed_on_with_a_warning(
     write_head(tmp_path / "head", ["conv_pw_5_relu", CUT])
     inputs = Inputs(tmp_path, tmp_path, backbone, tmp_path / "head", tmp_path)
     params = settings.finetuning.model_copy(update={"cut": CUT})
-    finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation)
+    finetune(inputs, tmp_path / "out", params, settings.features, settings.augmentation, settings.head.false_alarms)
     assert capsys.readouterr().err == (
         "finetuning: warning: the head uses no tap above finetuning.cut 'conv_pw_11_relu' (it uses conv_pw_5_relu, "
         "conv_pw_11_relu), so there is nothing to train and the head is kept as it is. Choose a lower cut.\n"

@@ -6,16 +6,9 @@ import pytest
 from tasks.common.params import Params
 from tasks.head.classifier import build_head
 from tasks.networks import training
+from tests.tasks.head.examples import blobs
 
 WIDTH = 6
-
-
-def blobs(images_per_class: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return features of three classes that lie apart, with their class numbers."""
-    random = np.random.default_rng(seed)
-    targets = np.repeat(np.arange(3), images_per_class)
-    centres = np.random.default_rng(9).normal(scale=3, size=(3, WIDTH))
-    return (centres[targets] + random.normal(size=(len(targets), WIDTH))).astype(np.float32), targets
 
 
 def scaled(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -25,7 +18,7 @@ def scaled(head: keras.Model, features: npt.NDArray[np.float32]) -> npt.NDArray[
 @pytest.mark.parametrize("factor", [1e-30, 1e-16, 1e-6, 1.0, 1e6, 1e16, 1e30])
 @pytest.mark.parametrize("offset", [0.0, 50.0])
 def test_features_of_any_size_are_standardised(factor: float, offset: float) -> None:
-    features = ((blobs(40)[0] + offset) * factor).astype(np.float32)
+    features = ((blobs([40] * 3, apart=3.0)[0] + offset) * factor).astype(np.float32)
     values = scaled(build_head(features, 3, [4], 0.1), features)
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-4)
@@ -33,7 +26,7 @@ def test_features_of_any_size_are_standardised(factor: float, offset: float) -> 
 
 @pytest.mark.parametrize("value", [0.0, 3.0, -7.5])
 def test_a_constant_feature_stays_near_zero_and_leaves_the_others_alone(value: float) -> None:
-    features, _ = blobs(40)
+    features, _ = blobs([40] * 3, apart=3.0)
     plain = scaled(build_head(features, 3, [], 0), features)
     features[:, 2] = value
     values = scaled(build_head(features, 3, [], 0), features)
@@ -49,7 +42,7 @@ def test_features_that_are_all_zero_give_finite_probabilities() -> None:
 
 
 def test_a_feature_that_hardly_varies_is_not_scaled_up_to_the_others() -> None:
-    features, _ = blobs(40)
+    features, _ = blobs([40] * 3, apart=3.0)
     features[:, 0] *= 1e-7
     values = scaled(build_head(features, 3, [], 0), features)
     assert values[:, 0].std() < 1e-2
@@ -57,7 +50,7 @@ def test_a_feature_that_hardly_varies_is_not_scaled_up_to_the_others() -> None:
 
 @pytest.mark.parametrize(("hidden", "widths"), [([], [3]), ([5], [5, 3]), ([8, 4], [8, 4, 3])])
 def test_the_layers_are_those_of_the_params(hidden: list[int], widths: list[int]) -> None:
-    head = build_head(blobs(4)[0], 3, hidden, 0.25)
+    head = build_head(blobs([4] * 3, apart=3.0)[0], 3, hidden, 0.25)
     assert (head.input_shape, head.output_shape) == ((None, WIDTH), (None, 3))
     assert [layer.units for layer in head.layers if isinstance(layer, keras.layers.Dense)] == widths
     dropouts = [layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)]
@@ -67,7 +60,7 @@ def test_the_layers_are_those_of_the_params(hidden: list[int], widths: list[int]
 @pytest.mark.parametrize("factor", [1e-16, 1.0, 1e10])
 def test_classes_that_lie_apart_are_learnt_whatever_the_scale(settings: Params, factor: float) -> None:
     keras.utils.set_random_seed(0)
-    (train, targets), (val, val_targets) = blobs(40), blobs(20, seed=1)
+    (train, targets), (val, val_targets) = blobs([40] * 3, apart=3.0), blobs([20] * 3, seed=1, apart=3.0)
     train, val = train * np.float32(factor), val * np.float32(factor)
     params = settings.head.model_copy(update={"epochs": 8, "learning_rate": 0.02})
     head = build_head(train, 3, [16], 0.1)

@@ -7,8 +7,8 @@ import pytest
 from tasks.common.errors import GraftError
 from tasks.common.params import Head, Params
 from tasks.head.rows import Rows
-from tasks.head.search.hidden import Setting, train
-from tasks.head.search.search import Search, find_head, fit_choice, tap_columns
+from tasks.head.search.parallel_networks import Setting, train
+from tasks.head.search.search import Search, find_head, fit_choice
 from tests.tasks.head.examples import blobs, make_rows
 
 
@@ -21,7 +21,7 @@ def predict(search: Search, vectors: np.ndarray) -> np.ndarray:
     """Return the classes that the choice predicts, fitted on all rows."""
     candidate = search.winner.candidate
     kernels, biases = fit_choice(search, candidate, search.rows.weights[None])
-    columns = tap_columns(search.rows, candidate.taps)
+    columns = search.rows.columns(candidate.taps)
     values = (vectors[:, columns] - search.scaling.mean[columns]) * search.scaling.factor[columns]
     return np.asarray((values @ kernels[0] + biases[0]).argmax(axis=1))
 

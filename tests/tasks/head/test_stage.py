@@ -18,12 +18,12 @@ import pytest
 
 from tasks.onnx import graphs
 from tasks.onnx.sessions import Session
-from tasks.tables import features, reference
+from tasks.tables import features, held_out, reference
 from tests.tasks.conftest import ROOT
 
 FILES = (
-    "candidates.csv", "choice.json", "depth.csv", "head.json", "head.onnx", "head.weights.h5", "history.csv",
-    "metrics.json", "reference.parquet", "start.json", "start.weights.h5", "summary.json",
+    "candidates.csv", "choice.json", "depth.csv", "head.json", "head.onnx", "head.weights.h5", "held_out.parquet",
+    "history.csv", "known.onnx", "metrics.json", "reference.parquet", "start.json", "start.weights.h5", "summary.json",
 )  # fmt: skip
 SPLITS = ("train", "train", "train", "val", "test")
 IMAGES = 75
@@ -115,6 +115,33 @@ def test_the_exported_head_gives_the_recorded_probabilities(trained: Path, name:
     vectors = np.concatenate([parts[layer] for layer in layers], axis=1)[every.splits == "val"]
     np.testing.assert_allclose(Session(model, 1)(vectors), probabilities, atol=1e-5)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "splits"), [("first", {"train", "val"}), ("off", {"val"})])
+def test_held_out_are_calibrated_predictions_for_images_that_the_head_did_not_see(
+    trained: Path, name: str, splits: set[str]
+) -> None:
+    table_of_held_out = held_out.read(trained / name / "held_out.parquet")
+    every = features.read(trained / "features.parquet")
+    plain = (every.views == 0) & np.isin(every.splits, list(splits))
+    assert table_of_held_out.paths == every.paths[plain].tolist()
+    assert table_of_held_out.labels == every.labels[plain].tolist()
+    assert table_of_held_out.splits == every.splits[plain].tolist()
+    predicted = [table_of_held_out.classes[index] for index in table_of_held_out.probabilities.argmax(axis=1)]
+    accuracy = np.mean([label == guess for label, guess in zip(table_of_held_out.labels, predicted, strict=True)])
+    assert accuracy == pytest.approx(content(trained / name / "metrics.json")["accuracy"])
+
+
+def test_the_head_states_its_calibration_and_the_novelty_score_its_images(trained: Path) -> None:
+    metrics = content(trained / "first" / "metrics.json")
+    calibration = json.loads(graphs.metadata(onnx.load(trained / "first" / "head.onnx"))["calibration"])
+    assert calibration == {
+        "temperature": metrics["temperature"],
+        "before": metrics["calibration_error_before"],
+        "after": metrics["calibration_error_after"],
+    }
+    facts = json.loads(graphs.metadata(onnx.load(trained / "first" / "known.onnx"))["novelty"])
+    assert (facts["training_images"], facts["validation_images"]) == (48, 15)
 
 
 def test_the_tables_say_what_was_tried_and_chosen(trained: Path) -> None:

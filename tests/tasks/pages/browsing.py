@@ -23,20 +23,21 @@ class Visit(NamedTuple):
 def visit(browser: Chrome, page: Path, width: int = 1200) -> Visit:
     """Open a page from its file, with every fold open."""
     for log in ("browser", "performance"):
-        _read_log(browser, log)  # empties it
+        read_log(browser, log)  # empties it
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     )
     browser.get(page.as_uri())
     browser.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true")
     broken = browser.execute_script("return [...document.images].filter(i => !i.naturalWidth).map(i => i.outerHTML)")
-    events = [json.loads(message)["message"] for message in _read_log(browser, "performance")]
+    return Visit(read_log(browser, "browser"), requests_of(browser), broken)
+
+
+def requests_of(browser: Chrome) -> list[str]:
+    """Return the addresses that the page has asked for since the log was emptied."""
+    events = [json.loads(message)["message"] for message in read_log(browser, "performance")]
     requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return Visit(
-        _read_log(browser, "browser"),
-        [address for address in requests if not address.startswith(NOT_OF_THE_PAGE)],
-        broken,
-    )
+    return [address for address in requests if not address.startswith(NOT_OF_THE_PAGE)]
 
 
 def scrolls_sideways(browser: Chrome) -> bool:
@@ -51,5 +52,6 @@ def colours(browser: Chrome, file: Path) -> int:
     return len(image.getcolors(image.width * image.height) or [])
 
 
-def _read_log(browser: Chrome, log: str) -> list[str]:
+def read_log(browser: Chrome, log: str) -> list[str]:
+    """Return the messages of a log, `browser` or `performance`, and empty it."""
     return [entry["message"] for entry in browser.get_log(log)]  # type: ignore[no-untyped-call]

@@ -65,15 +65,23 @@ def test_reference_predictions_are_read_as_they_were_written(tmp_path: Path) -> 
 
 def test_predictions_carry_the_class_names_in_their_metadata(tmp_path: Path) -> None:
     file = tmp_path / "predictions.parquet"
-    predictions.write(file, ["1", "2", "3"], ["a", "b", "b"], ["b", "b", "a"], PROBABILITIES, CLASSES)
+    known = np.array([1, 0.5, 0], np.float32)
+    predictions.write(file, ["1", "2", "3"], ["a", "b", "b"], ["b", "b", "a"], PROBABILITIES, CLASSES, known)
     table = pq.read_table(file)
     assert json.loads((table.schema.metadata or {})[b"classes"]) == CLASSES
     assert table.drop_columns(["probabilities"]).to_pylist() == [
-        {"path": "1", "label": "a", "predicted": "b"},
-        {"path": "2", "label": "b", "predicted": "b"},
-        {"path": "3", "label": "b", "predicted": "a"},
+        {"path": "1", "label": "a", "predicted": "b", "known": 1.0},
+        {"path": "2", "label": "b", "predicted": "b", "known": 0.5},
+        {"path": "3", "label": "b", "predicted": "a", "known": 0.0},
     ]
     np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), PROBABILITIES)
+
+
+def test_predictions_of_a_file_that_does_not_say_what_it_knows_have_nulls_there(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.parquet"
+    predictions.write(file, ["1"], ["a"], ["b"], PROBABILITIES[:1], CLASSES)
+    assert pq.read_table(file)["known"].to_pylist() == [None]
+    assert str(pq.read_schema(file).field("known").type) == "float"
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def test_a_graph_with_nothing_to_quantize_stays_as_it_is() -> None:
     assert serialize(quantize(network.model(), ["features"])) == serialize(fuse(network.model()))
 
 
-def test_convolutions_of_a_single_pixel_stay_in_float32() -> None:
+def squeeze_and_excitation() -> onnx.ModelProto:
+    """Return a network whose second convolution scales maps by what it makes of their means."""
     network = Network(0)
     maps = network.conv(8)
     network.node("ReduceMean", np.array([2, 3]), keepdims=1)
@@ -141,7 +142,29 @@ def test_convolutions_of_a_single_pixel_stay_in_float32() -> None:
     network.node("Mul", maps)
     network.conv(8)
     network.tap("features")
-    assert precisions(quantize(network.model(), ["features"]), "Convolution") == ["f32", "u8", "u8"]
+    return network.model()
+
+
+def test_convolutions_of_a_single_pixel_stay_in_float32() -> None:
+    assert precisions(quantize(squeeze_and_excitation(), ["features"]), "Convolution") == ["f32", "u8", "u8"]
+
+
+@pytest.mark.parametrize(("with_images", "expected"), [(False, 2), (True, 3)])
+def test_with_images_of_the_dataset_the_weights_of_all_layers_are_int8(expected: int, *, with_images: bool) -> None:
+    model = quantize(squeeze_and_excitation(), ["features"], unseen_images(SIZE) if with_images else None)
+    weights = [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    assert sum(array.dtype == np.int8 and array.ndim == 4 for array in weights) == expected
+
+
+def test_images_of_the_dataset_set_the_ranges() -> None:
+    network, images = small_network(), unseen_images(SIZE)
+    dark = quantize(network, ["high"], images // 16)
+    fixed = quantize(network, ["high"])
+    (expected,) = compute(network, ["high"], images // 16, "onnxruntime")
+    errors = [
+        np.abs(compute(model, ["high"], images // 16, "onnxruntime")[0] - expected).mean() for model in (dark, fixed)
+    ]
+    assert errors[0] < errors[1]
 
 
 def test_a_dense_layer_is_quantized_too() -> None:

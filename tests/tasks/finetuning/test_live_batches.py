@@ -8,7 +8,7 @@ from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.extraction.recipe import read_augmentation
 from tasks.finetuning.batches import epoch_order, one_hot
-from tasks.finetuning.live import LiveBatches, pixel_inference
+from tasks.finetuning.live_batches import LiveBatches, pixel_inference
 from tasks.images.augmentation import make_view
 from tasks.images.decoding import read
 from tasks.images.inference import Item

@@ -5,14 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tasks.finetuning.parts import (
-    Network,
-    UsedTaps,
-    divide_taps,
-    fold_temperature,
-    live_network,
-    split_base,
-)
+from tasks.finetuning.network import Network, UsedTaps, divide_taps, live_network, split_base
 from tasks.networks import cuts, saving
 from tasks.networks.conversion.keras_to_onnx import preprocess
 from tests.tasks.conftest import noise
@@ -109,11 +102,3 @@ def test_stored_and_live_networks_are_the_head_on_all_used_taps(below: list[str]
     live = live_network(base, "cut", below, network, "tf")
     for logits in (network.logits(inputs), live.logits([pixels])):
         np.testing.assert_allclose(tf.nn.softmax(logits), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_temperature_divides_the_logits() -> None:
-    head = build_head(7, 0)
-    values = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
-    logits = np.log(head(values))
-    fold_temperature(head, 2.0)
-    np.testing.assert_allclose(head(values), tf.nn.softmax(logits / 2), rtol=1e-5)

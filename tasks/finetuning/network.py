@@ -1,4 +1,4 @@
-"""The network in parts: the base up to the cut, which stays, and the part above it and the head, which are trained."""
+"""The network that is trained: the part of the base above the cut, and the head; the part up to the cut stays."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tasks.networks import cuts
 from tasks.networks.conversion.keras_to_onnx import pool, preprocess, tap_vectors
+from tasks.networks.logits import last_dense
 
 
 class UsedTaps(NamedTuple):
@@ -60,7 +61,7 @@ class Network(NamedTuple):
 
     def logits(self, inputs: Sequence[Any]) -> Any:
         """Return logits, float32 [n, classes], with dropout in the head; the base runs in inference mode."""
-        last = _last_dense(self.head)
+        last = last_dense(self.head)
         hidden = keras.Model(self.head.input, last.input)
         return tf.matmul(hidden(self._features(inputs), training=True), last.kernel) + last.bias
 
@@ -116,17 +117,6 @@ def live_network(base: keras.Model, cut: str, taps_below: Sequence[str], network
     """Return the whole network around the parts of `network`."""
     outputs = [base.get_layer(name).output for name in [*taps_below, cut]]
     return LiveNetwork(keras.Model(base.input, outputs, name="lower"), network, mode)
-
-
-def fold_temperature(head: keras.Model, temperature: float) -> None:
-    """Divide the logits of a classifier by `temperature` (> 0), inside the weights of its last dense layer."""
-    last = _last_dense(head)
-    last.set_weights([weight / temperature for weight in last.get_weights()])
-
-
-def _last_dense(head: keras.Model) -> keras.layers.Dense:
-    """Return the layer of a classifier that computes its logits; softmax is its activation."""
-    return head.get_layer(cuts.tap_names(head)[0])
 
 
 def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
