@@ -30,9 +30,9 @@ def write_csv(predictions: Iterable[Prediction], classes: Sequence[str], top: in
     writer.writerow(["path", "class", "probability", "known", "is_known", *more, "error"])
     for prediction in predictions:
         best = ranked(prediction, classes, count)
-        cells = [[label, _figure(probability)] for label, probability in best] or [["", ""]] * count
+        cells = [[label, figure(probability)] for label, probability in best] or [["", ""]] * count
         is_known = "" if prediction.is_known is None else str(prediction.is_known).lower()
-        known = "" if prediction.known is None else _figure(prediction.known)
+        known = "" if prediction.known is None else figure(prediction.known)
         others = [cell for pair in cells[1:] for cell in pair]
         writer.writerow([readable(prediction.path), *cells[0], known, is_known, *others, prediction.error or ""])
 
@@ -80,6 +80,6 @@ def write_parquet(predictions: Iterable[Prediction], classes: Sequence[str], pat
             writer.write_table(pa.Table.from_pydict(arrays, schema=schema))
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
     """Return a number of a float32 with as many digits as it has."""
     return f"{value:.7g}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graft.classifier import Prediction
-from graft.predict.formats import write_parquet
+from graft.predict.formats import figure, write_parquet
 from graft.scoring.images import Listing, Version
 from tasks.common.errors import GraftError
 from tasks.common.files import atomic_file
@@ -125,15 +125,10 @@ class Results:
                 reason = reason_for_review(result, uncertain_below)
                 is_gone = result.path.startswith(prefix) and result.path not in present
                 if reason is not None and not is_gone:
-                    figures = [_figure(value) for value in (result.probability, result.known)]
+                    figures = ["" if value is None else figure(value) for value in (result.probability, result.known)]
                     writer.writerow([result.path, reason, result.label, *figures, result.error, result.part])
                     number += 1
         return number
 
     def _list(self) -> list[Path]:
         return sorted(self._parts.glob("part-[0-9]*.parquet"))
-
-
-def _figure(value: Any) -> str:
-    """Return a number of a float32 with as many digits as it has, or nothing for None."""
-    return "" if value is None else f"{value:.7g}"
