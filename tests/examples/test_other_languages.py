@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with an export, pictures, and a file that is no picture."""
     folder = tmp_path_factory.mktemp("examples")
     write_export(folder / "export", litert=False)
-    write_paths_in(folder / "pictures")
+    write_pictures(folder / "pictures")
     write_pictures(folder / "ppm", "ppm")
     (folder / "broken.png").write_text("broken")
     return folder

@@ -106,7 +106,9 @@ def _run_encoder(model: onnx.ModelProto, signature: Signature, images: Pixels, r
     """Return the output of the encoder as its file has it, image by image, on pixels normalised by numpy."""
     name, preprocessing = request.name, request.preprocessing
     values = normalise(images, preprocessing, signature.layout, signature.type)
-    with explained(name, f"run by ONNX Runtime on an image of {images.shape[1]}x{images.shape[1]} pixels"):
+    side = images.shape[1]
+    advice = "Is backbone.input_size right? If it is, export the encoder again."
+    with explained(name, f"run by ONNX Runtime on an image of {side}x{side} pixels", advice):
         session = Session(model, threads=1)
         outputs = [session(values[index : index + 1]) for index in range(len(values))]
     for output in outputs:
@@ -114,7 +116,7 @@ def _run_encoder(model: onnx.ModelProto, signature: Signature, images: Pixels, r
     if not np.issubdtype(outputs[0].dtype, np.floating):
         message = (
             f"the output '{printable(signature.output)}' of {name} has the type {outputs[0].dtype}; expected "
-            "float32 or float16."
+            "float32 or float16. Set backbone.preprocessing.output to another output."
         )
         raise GraftError(message)
     with explained(name, "used, because the shape of its output changes from image to image"):
@@ -126,7 +128,8 @@ def _raise_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     version = graphs.opset(model)
     if version >= graphs.OPSET:
         return model
-    with explained(name, f"converted from opset {version} to {graphs.OPSET}; export it with opset {graphs.OPSET}"):
+    advice = f"Export it with opset {graphs.OPSET}."
+    with explained(name, f"converted from opset {version} to {graphs.OPSET}", advice):
         return version_converter.convert_version(model, graphs.OPSET)
 
 

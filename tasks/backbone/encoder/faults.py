@@ -23,6 +23,8 @@ SECONDS = 900.0
 """Processor time for the work, which takes seconds or, for the largest encoders, minutes."""
 SILENT = 4
 """Level of ONNX Runtime's messages: its errors are reported as exceptions."""
+MEMORY_SHARE = 0.7
+"""Share of the free memory that the work may take; without the rest, the machine itself would come to a halt."""
 LONGEST = 200
 """Characters that are shown of a library's message."""
 
@@ -33,12 +35,12 @@ def run_isolated(function: Callable[[Item], Result], item: Item, name: str) -> R
     The function is one of a module, not a nested one, so that the child process can import it.
 
     Raises:
-        GraftError: the function raised it, or the process crashed, filled the memory that is free, or took too long.
+        GraftError: the function raised it, or the process crashed, needed too much memory, or took too long.
     """
 
     def failed(_: Item, failure: Failure) -> Result:
         reason = {
-            Failure.CRASHED: "it crashed the process that tried it, or filled the memory",
+            Failure.CRASHED: "it crashed the process that tried it, or needed too much memory",
             Failure.TOO_SLOW: f"trying it took more than {SECONDS:g} s of processor time",
         }[failure]
         message = f"{printable(name)} cannot be used: {reason}. Export it again."
@@ -49,8 +51,8 @@ def run_isolated(function: Callable[[Item], Result], item: Item, name: str) -> R
 
 
 @contextmanager
-def explained(name: str, action: str) -> Iterator[None]:
-    """Turn any exception of the body into a GraftError: `NAME cannot be ACTION: reason`.
+def explained(name: str, action: str, advice: str = "Export it again.") -> Iterator[None]:
+    """Turn any exception of the body into a GraftError: `NAME cannot be ACTION: reason. ADVICE`.
 
     onnx and ONNX Runtime raise many kinds of exceptions for damaged graphs, and document none of them.
     """
@@ -59,7 +61,7 @@ def explained(name: str, action: str) -> Iterator[None]:
     except GraftError:
         raise
     except Exception as error:
-        message = f"{name} cannot be {action}: {_one_line(error)}"
+        message = f"{name} cannot be {action}: {_one_line(error)} {advice}"
         raise GraftError(message) from error
 
 
@@ -71,6 +73,6 @@ def _one_line(error: BaseException) -> str:
 
 def _limited(function: Callable[[Item], Result], item: Item) -> Result:
     onnxruntime.set_default_logger_severity(SILENT)
-    limit = psutil.Process().memory_info().vms + psutil.virtual_memory().available
+    limit = psutil.Process().memory_info().vms + int(psutil.virtual_memory().available * MEMORY_SHARE)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     return function(item)

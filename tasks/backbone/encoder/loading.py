@@ -10,15 +10,19 @@ import onnx
 from onnx import TensorProto, checker, inliner, numpy_helper
 
 from tasks.backbone.encoder.faults import explained
-from tasks.backbone.encoder.nested_graphs import all_graphs, all_nodes, all_tensors
+from tasks.backbone.encoder.nested_graphs import all_graphs, all_nodes, all_tensors, all_texts, count_inlined
 from tasks.common.errors import GraftError
 from tasks.common.text import printable
 from tasks.onnx import graphs
 
 LARGEST = (1 << 31) - (1 << 24)
 """Bytes of weights that one ONNX file can hold: protobuf writes less than 2 GiB, and the nodes need some of it."""
+LONGEST_NAME = 200
+"""Characters of the path of external data; file systems take names of 255 bytes."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 OLDEST_OPSET = 7
+MOST_NODES = 1_000_000
+"""Functions that call functions can stand for any number of nodes; large encoders have tens of thousands."""
 # Their results differ from run to run, and features have to repeat.
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 
@@ -51,10 +55,16 @@ def parse_encoder(content: bytes, folder: Path, name: str) -> onnx.ModelProto:
     with explained(name, "read as ONNX"):
         model = onnx.load_model_from_string(content)
     if not model.graph.node or not model.opset_import:
-        message = f"{name} cannot be read as ONNX: it has no operators."
+        message = f"{name} cannot be read as ONNX: it has no operators. Export it again."
+        raise GraftError(message)
+    if not all(isinstance(text, str) for text in all_texts(model)):
+        message = f"{name} cannot be read as ONNX: it has names that are not UTF-8. Export it again."
         raise GraftError(message)
     if model.functions:
-        with explained(name, "freed of its functions"):
+        with explained(name, "freed of its functions", "Export it without functions."):
+            if count_inlined(model) > MOST_NODES:
+                message = f"they stand for more than {MOST_NODES:,} operators"
+                raise ValueError(message)
             model = inliner.inline_local_functions(model, convert_version=True)
     with explained(name, "used"):
         _check_operators(model, name)
@@ -144,10 +154,11 @@ def _locate(tensor: onnx.TensorProto, folder: Path, name: str) -> tuple[Path, in
     """Return the file of a tensor, and the range of bytes in it: offset and length."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
-    shown = f"'{printable(location)}'"
+    shown = f"'{printable(location[:LONGEST_NAME])}'"
     parts = PurePosixPath(location)
-    if not parts.parts or parts.is_absolute() or ".." in parts.parts or not set(location).isdisjoint("\\:\0"):
-        message = f"{name} has external data in {shown}; expected a file below its own folder."
+    is_inside = bool(parts.parts) and not parts.is_absolute() and ".." not in parts.parts
+    if not is_inside or len(location) > LONGEST_NAME or not set(location).isdisjoint("\\:\0"):
+        message = f"{name} has external data in {shown}; expected a file below its own folder. Export both there."
         raise GraftError(message)
     path = folder / parts
     if path.resolve() != path:
@@ -162,7 +173,7 @@ def _locate(tensor: onnx.TensorProto, folder: Path, name: str) -> tuple[Path, in
     if offset is None or length is None or not 0 <= length <= size - offset:
         message = (
             f"{name} has external data in {shown} at {printable(str(entries.get('offset', 0)))[:40]}, "
-            f"{printable(str(entries.get('length', 'all')))[:40]} bytes; the file has {size:,}."
+            f"{printable(str(entries.get('length', 'all')))[:40]} bytes; the file has {size:,}. Copy or export both again."
         )
         raise GraftError(message)
     return path, offset, length

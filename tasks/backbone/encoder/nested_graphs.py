@@ -1,8 +1,10 @@
-"""Graphs that contain graphs: the bodies of control flow, and the nodes and tensors at every depth."""
+"""Graphs that contain graphs: bodies of control flow, functions, and the nodes, tensors and texts at every depth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from onnx import AttributeProto, helper
 
 
@@ -37,6 +39,38 @@ def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 if attribute.HasField("t"):
                     yield attribute.t
                 yield from attribute.tensors
+
+
+def all_texts(message: Message) -> Iterator[object]:
+    """Yield the texts of a message at every depth: str, or bytes where a file has a text that is not UTF-8."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else [value]
+        if field.type == FieldDescriptor.TYPE_STRING:
+            yield from values
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for part in values:
+                yield from all_texts(part)
+
+
+def count_inlined(model: onnx.ModelProto) -> int:
+    """Return how many nodes the model has when each call of one of its functions is replaced by the function's nodes.
+
+    A function that calls itself counts as nothing.
+    """
+    functions = {(function.domain, function.name, function.overload): function.node for function in model.functions}
+    counts: dict[tuple[str, str, str], int] = {}
+
+    def count(nodes: Iterable[onnx.NodeProto]) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type, node.overload)
+            if key in functions and key not in counts:
+                counts[key] = 0
+                counts[key] = count(functions[key])
+            total += counts.get(key, 1) + sum(count(body.node) for body in subgraphs(node))
+        return total
+
+    return count(model.graph.node)
 
 
 def has_control_flow(graph: onnx.GraphProto) -> bool:

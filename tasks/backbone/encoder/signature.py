@@ -49,11 +49,11 @@ def read_signature(model: onnx.ModelProto, section: EncoderPreprocessing | None,
     shown = f"the input '{printable(value.name)}' of {name}"
     if tensor.elem_type not in PIXEL_TYPES:
         kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-        message = f"{shown} has the type {kind}; expected float32, float16 or uint8."
+        message = f"{shown} has the type {kind}; expected float32, float16 or uint8. Export it with one of them."
         raise GraftError(message)
     sizes = [_length(dimension) for dimension in tensor.shape.dim]
     if tensor.HasField("shape") and len(sizes) != IMAGE_AXES:
-        message = f"{shown} has {len(sizes)} dimensions; expected 4, [N, 3, H, W] or [N, H, W, 3]."
+        message = f"{shown} has {len(sizes)} dimensions; expected 4, [N, 3, H, W] or [N, H, W, 3]. Export an encoder of images."
         raise GraftError(message)
     layout = _find_layout(value, section, shown)
     batch, *rest = sizes or [None] * IMAGE_AXES
@@ -95,8 +95,13 @@ def _choose(values: list[onnx.ValueInfoProto], asked: str | None, kind: str, nam
     if asked is None:
         if len(values) == 1:
             return values[0]
-        found = f"{len(values)} {kind}s: {join(names[:8])}" if values else f"no {kind}"
-        message = f"{name} has {found}. Set backbone.preprocessing.{kind} to that of the images."
+        if not values:
+            message = f"{name} has no {kind}; export it again."
+            raise GraftError(message)
+        message = (
+            f"{name} has {len(values)} {kind}s: {join(names[:8])}. Set backbone.preprocessing.{kind} to that of the "
+            "images."
+        )
         raise GraftError(message)
     for value in values:
         if value.name == asked:

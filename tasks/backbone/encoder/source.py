@@ -16,7 +16,7 @@ ENDING = ".onnx"
 
 def is_encoder(name: str) -> bool:
     """Tell whether `backbone.name` is the path of an ONNX encoder."""
-    return name.endswith(ENDING)
+    return name.lower().endswith(ENDING)
 
 
 def find_encoder(params: Backbone, taps: Sequence[str | float] | str | None) -> Path:

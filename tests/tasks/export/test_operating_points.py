@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.common.errors import GraftError
@@ -58,6 +58,7 @@ def test_no_point_is_asked_for_and_none_is_returned() -> None:
 probabilities = st.integers(0, 12).map(lambda number: number / 12)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(probabilities, st.booleans()), min_size=20, max_size=60), st.sampled_from([0.5, 0.75, 0.9]))
 def test_no_other_threshold_has_more_recall_at_that_precision_or_more_precision_at_that_recall(
     rows: list[tuple[float, bool]], share: float

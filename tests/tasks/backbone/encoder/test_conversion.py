@@ -223,6 +223,18 @@ def test_values_that_are_not_finite_are_refused(convert: Convert) -> None:
         convert(model)
 
 
+def test_an_output_of_whole_numbers_is_refused(convert: Convert) -> None:
+    model = convnet()
+    model.graph.node.append(helper.make_node("ArgMax", ["maps"], ["best"], axis=1))
+    model.graph.output.add().CopyFrom(helper.make_tensor_value_info("best", TensorProto.INT64, ["N", 1, "a", "b"]))
+    expected = (
+        f"the output 'best' of {NAME} has the type int64; expected float32 or float16. Set "
+        "backbone.preprocessing.output to another output."
+    )
+    with pytest.raises(GraftError, match=f"^{re.escape(expected)}$"):
+        convert(model, output="best")
+
+
 def test_a_difference_above_the_tolerance_stops_the_run(convert: Convert) -> None:
     message = rf"^the ONNX graph made of {NAME} differs from it by \S+ of the largest value; expected at most 1.0e-12"
     with pytest.raises(GateError, match=message):

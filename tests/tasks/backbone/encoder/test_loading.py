@@ -53,6 +53,19 @@ def set_dimension(model: onnx.ModelProto, position: int, length: int) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[position].dim_value = length
 
 
+def add_functions(model: onnx.ModelProto, depth: int, last: str = "Relu") -> None:
+    """Let the model end with the first of `depth` functions, each of which calls the next one ten times."""
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    for level in range(depth):
+        is_last = level == depth - 1
+        operator, domain = (last, "own" if last.startswith("F") else "") if is_last else (f"F{level + 1}", "own")
+        nodes = [helper.make_node(operator, [f"t{step}"], [f"t{step + 1}"], domain=domain) for step in range(10)]
+        model.functions.append(helper.make_function("own", f"F{level}", ["t0"], ["t10"], nodes, opsets))
+    model.opset_import.append(opsets[1])
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(helper.make_node("F0", ["before"], ["maps"], domain="own"))
+
+
 CASES = [
     pytest.param(
         changed(add_input),
@@ -154,6 +167,30 @@ CASES = [
         {},
         id="no nodes",
     ),
+    pytest.param(
+        changed(lambda model: model.graph.ClearField("output")),
+        "NAME has no output; export it again.",
+        {},
+        id="no outputs",
+    ),
+    pytest.param(
+        convnet().SerializeToString().replace(b"maps", b"\xff\xfe\xfd\xfc"),
+        "NAME cannot be read as ONNX: it has names that are not UTF-8. Export it again.",
+        {},
+        id="names that are not UTF-8",
+    ),
+    pytest.param(
+        changed(lambda model: add_functions(model, 10)),
+        "NAME cannot be freed of its functions: they stand for more than 1,000,000 operators. Export it without functions.",
+        {},
+        id="functions of functions of functions",
+    ),
+    pytest.param(
+        changed(lambda model: add_functions(model, 1, last="F0")),
+        "NAME cannot be freed of its functions: Cycle detected in",
+        {},
+        id="function that calls itself",
+    ),
     pytest.param(b"\x89HDF\r\n\x1a\n" + bytes(100), "NAME cannot be read as ONNX: ", {}, id="HDF5"),
     pytest.param(b"", "NAME cannot be read as ONNX: it has no operators.", {}, id="empty"),
     pytest.param(vit().SerializeToString()[:5000], "NAME cannot be read as ONNX: ", {}, id="cut"),
@@ -202,13 +239,22 @@ def set_entry(model: onnx.ModelProto, key: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        pytest.param("location", "../x", "in '../x'; expected a file below its own folder.", id="above"),
         pytest.param(
-            "location", "/etc/passwd", "in '/etc/passwd'; expected a file below its own folder.", id="absolute"
+            "location", "../x", "in '../x'; expected a file below its own folder. Export both there.", id="above"
         ),
-        pytest.param("location", "a\\..\\x", "expected a file below its own folder.", id="backslashes"),
-        pytest.param("location", "", "in ''; expected a file below its own folder.", id="no name"),
-        pytest.param("location", ".", "in '.'; expected a file below its own folder.", id="the folder"),
+        pytest.param(
+            "location",
+            "/etc/passwd",
+            "in '/etc/passwd'; expected a file below its own folder. Export both there.",
+            id="absolute",
+        ),
+        pytest.param(
+            "location", "a\\..\\x", "expected a file below its own folder. Export both there.", id="backslashes"
+        ),
+        pytest.param("location", "", "in ''; expected a file below its own folder. Export both there.", id="no name"),
+        pytest.param(
+            "location", ".", "in '.'; expected a file below its own folder. Export both there.", id="the folder"
+        ),
         pytest.param(
             "location", "gone", "in 'gone', and there is no such file. Put it beside the encoder.", id="missing"
         ),
