@@ -173,7 +173,8 @@ def _locate(tensor: onnx.TensorProto, folder: Path, name: str) -> tuple[Path, in
     if offset is None or length is None or not 0 <= length <= size - offset:
         message = (
             f"{name} has external data in {shown} at {printable(str(entries.get('offset', 0)))[:40]}, "
-            f"{printable(str(entries.get('length', 'all')))[:40]} bytes; the file has {size:,}. Copy or export both again."
+            f"{printable(str(entries.get('length', 'all')))[:40]} bytes; the file has {size:,}. Copy "
+            "or export both again."
         )
         raise GraftError(message)
     return path, offset, length

@@ -1,10 +1,9 @@
 """Graphs that contain graphs: bodies of control flow, functions, and the nodes, tensors and texts at every depth."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 from onnx import AttributeProto, helper
 
 
@@ -41,13 +40,13 @@ def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from attribute.tensors
 
 
-def all_texts(message: Message) -> Iterator[object]:
-    """Yield the texts of a message at every depth: str, or bytes where a file has a text that is not UTF-8."""
+def all_texts(message: Any) -> Iterator[object]:
+    """Yield the texts of a protobuf message at every depth: str, or bytes where a file has a text that is not UTF-8."""
     for field, value in message.ListFields():
         values = value if field.is_repeated else [value]
-        if field.type == FieldDescriptor.TYPE_STRING:
+        if field.type == field.TYPE_STRING:
             yield from values
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+        elif field.type == field.TYPE_MESSAGE:
             for part in values:
                 yield from all_texts(part)
 

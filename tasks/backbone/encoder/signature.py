@@ -53,7 +53,7 @@ def read_signature(model: onnx.ModelProto, section: EncoderPreprocessing | None,
         raise GraftError(message)
     sizes = [_length(dimension) for dimension in tensor.shape.dim]
     if tensor.HasField("shape") and len(sizes) != IMAGE_AXES:
-        message = f"{shown} has {len(sizes)} dimensions; expected 4, [N, 3, H, W] or [N, H, W, 3]. Export an encoder of images."
+        message = f"{shown} has {len(sizes)} dimensions; expected 4, [N, 3, H, W] or [N, H, W, 3]."
         raise GraftError(message)
     layout = _find_layout(value, section, shown)
     batch, *rest = sizes or [None] * IMAGE_AXES

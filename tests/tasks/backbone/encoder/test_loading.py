@@ -66,6 +66,8 @@ def add_functions(model: onnx.ModelProto, depth: int, last: str = "Relu") -> Non
     model.graph.node.append(helper.make_node("F0", ["before"], ["maps"], domain="own"))
 
 
+OUTSIDE = "; expected a file below its own folder. Export both there."
+
 CASES = [
     pytest.param(
         changed(add_input),
@@ -181,7 +183,8 @@ CASES = [
     ),
     pytest.param(
         changed(lambda model: add_functions(model, 10)),
-        "NAME cannot be freed of its functions: they stand for more than 1,000,000 operators. Export it without functions.",
+        "NAME cannot be freed of its functions: they stand for more than 1,000,000 operators. Export it without "
+        "functions.",
         {},
         id="functions of functions of functions",
     ),
@@ -239,22 +242,16 @@ def set_entry(model: onnx.ModelProto, key: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "problem"),
     [
-        pytest.param(
-            "location", "../x", "in '../x'; expected a file below its own folder. Export both there.", id="above"
-        ),
+        pytest.param("location", "../x", f"in '../x'{OUTSIDE}", id="above"),
         pytest.param(
             "location",
             "/etc/passwd",
-            "in '/etc/passwd'; expected a file below its own folder. Export both there.",
+            f"in '/etc/passwd'{OUTSIDE}",
             id="absolute",
         ),
-        pytest.param(
-            "location", "a\\..\\x", "expected a file below its own folder. Export both there.", id="backslashes"
-        ),
-        pytest.param("location", "", "in ''; expected a file below its own folder. Export both there.", id="no name"),
-        pytest.param(
-            "location", ".", "in '.'; expected a file below its own folder. Export both there.", id="the folder"
-        ),
+        pytest.param("location", "a\\..\\x", OUTSIDE, id="backslashes"),
+        pytest.param("location", "", f"in ''{OUTSIDE}", id="no name"),
+        pytest.param("location", ".", f"in '.'{OUTSIDE}", id="the folder"),
         pytest.param(
             "location", "gone", "in 'gone', and there is no such file. Put it beside the encoder.", id="missing"
         ),
