@@ -130,7 +130,7 @@ def _edit_params(root: Path, data: Path | None, backbone: str | None, assignment
             print(notice)
     if backbone is not None:
         changes.append(("backbone.name", backbone))
-        weights = "none" if backbone.endswith(".onnx") else "imagenet"
+        weights = "none" if backbone.lower().endswith(".onnx") else "imagenet"
         if params.load(path).backbone.weights == "starter" and backbone != "MobileNet":
             print(f"backbone.weights: {weights} (the starter weights are for MobileNet, not {backbone})")
             changes.append(("backbone.weights", weights))

@@ -10,7 +10,7 @@ import numpy as np
 from graft.conformance.execution import Answer, Failure, run
 from graft.conformance.pixels import Pixels
 from graft.conformance.runtimes.runtime import Runtime
-from graft.conformance.variants import Variant
+from graft.conformance.variants import TOLERANCE, Variant
 from graft.model_file import PROBABILITIES
 from tasks.common.errors import GraftError
 
@@ -151,10 +151,10 @@ class Comparison:
 
 
 def advise(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with advice: where a runtime is not fit for a file, the first file for which it is."""
+    """Return the rows with advice: where a runtime is not fit for a file, the first exact file for which it is."""
     fit: dict[str, str] = {}
     for row in rows:
-        if row.verdict == Verdict.FIT and row.variant is not None:
+        if row.verdict == Verdict.FIT and row.variant is not None and row.tolerance == TOLERANCE:
             fit.setdefault(row.runtime, row.variant)
     return [row._replace(advice=fit.get(row.runtime, "")) if row.verdict == Verdict.DO_NOT_USE else row for row in rows]
 

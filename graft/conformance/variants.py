@@ -10,7 +10,8 @@ from tasks.common.text import printable
 
 MODEL = "model.onnx"
 FILES = (MODEL, "model.fixed.onnx", "model.fixed_float.onnx", "model.float16.onnx", "model.int8.onnx", "model.tflite")
-TOLERANCE = 1e-3
+# A resize that rounds some pixels to the next level moves probabilities by a few thousandths.
+TOLERANCE = 5e-3
 # Each runtime rounds half precision and 8 bits in its own way, so that these differ more.
 TOLERANCES = {"model.float16.onnx": 0.01, "model.int8.onnx": 0.05}
 
@@ -69,7 +70,7 @@ def import_onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        message = f"graft conformance needs the package onnx: {EXTRA}."
+        message = f"the package onnx is missing. Run `{EXTRA}`."
         raise GraftError(message) from error
     return onnx
 

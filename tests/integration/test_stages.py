@@ -34,9 +34,12 @@ REMAINING = {
         "--images photos --accepted validation/accepted.parquet --backbone backbone --head head "
         "--features features/features.parquet --out {out}/tuned"
     ),
-    "export": "--images photos --backbone backbone --tuned {out}/tuned --out {out}/model.onnx",
+    "export": (
+        "--images photos --accepted validation/accepted.parquet --backbone backbone --tuned {out}/tuned "
+        "--out {out}/export"
+    ),
     "evaluation": (
-        "--images photos --accepted validation/accepted.parquet --model {out}/model.onnx --out {out}/evaluation"
+        "--images photos --accepted validation/accepted.parquet --model {out}/export/model.onnx --out {out}/evaluation"
     ),
 }
 

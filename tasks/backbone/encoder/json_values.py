@@ -20,15 +20,15 @@ def read_json(path: Path) -> dict[str, Any]:
         GraftError: it is no file, larger than a megabyte, or no valid JSON, or no object.
     """
     if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-        message = f"{printable(path.name)} is no file of JSON of at most {LARGEST_FILE:,} bytes."
+        message = f"{printable(path.name)} is no file of JSON of at most {LARGEST_FILE:,} bytes. {SECTION_ADVICE}"
         raise GraftError(message)
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        message = f"{path.name} is not valid JSON: {' '.join(str(error).split())}."
+        message = f"{path.name} is not valid JSON: {' '.join(str(error).split())}. {SECTION_ADVICE}"
         raise GraftError(message) from error
     if not isinstance(document, dict):
-        message = f"{path.name} is JSON, but no object with keys."
+        message = f"{path.name} is JSON, but no object with keys. {SECTION_ADVICE}"
         raise GraftError(message)
     return document
 
@@ -36,15 +36,15 @@ def read_json(path: Path) -> dict[str, Any]:
 def refuse(file: str, key: str, value: object, expected: str) -> GraftError:
     """Return the error for a key of a published file."""
     shown = "missing" if value is None else printable(f"{value!r}"[:80])
-    return GraftError(f"{file}: '{key}' is {shown}; expected {expected}. {SECTION_ADVICE}")
+    return GraftError(f"{file}: '{printable(key)}' is {shown}; expected {expected}. {SECTION_ADVICE}")
 
 
 def read_flag(document: Mapping[str, Any], key: str, file: str, *, default: bool) -> bool:
-    """Return the flag of a key, `default` where it is missing; raises a GraftError for other values."""
+    """Return the flag of a key, `default` where it is missing, false for null; raises a GraftError for other values."""
     value = document.get(key, default)
-    if not isinstance(value, bool):
+    if value is not None and not isinstance(value, bool):
         raise refuse(file, key, value, "true or false")
-    return value
+    return bool(value)
 
 
 def read_number(document: Mapping[str, Any], key: str, file: str, default: float | None = None) -> float:
@@ -63,9 +63,9 @@ def read_side(value: object, key: str, file: str) -> int:
 
 
 def read_channels(document: Mapping[str, Any], key: str, file: str, *, positive: bool) -> tuple[float, float, float]:
-    """Return the numbers of red, green and blue of a key; raises a GraftError for other values."""
-    value = document.get(key)
-    numbers = value if isinstance(value, list) else []
+    """Return the numbers of red, green and blue of a key, or its one number for all; raises a GraftError otherwise."""
+    value: Any = document.get(key)
+    numbers: list[Any] = [value] * 3 if _is_number(value) else value if isinstance(value, list) else []
     if len(numbers) != 3 or not all(_is_number(number) and abs(number) < 1e4 for number in numbers):  # noqa: PLR2004
         raise refuse(file, key, value, "three numbers")
     if positive and min(numbers) <= 0:

@@ -29,10 +29,11 @@ def check_type(preprocessing: Preprocessing, element_type: int, name: str) -> No
 
 def normalise(pixels: Pixels, preprocessing: Preprocessing, layout: Layout, element_type: int) -> Array:
     """Return uint8 pixels [N, S, S, 3] as the encoder's input: the reference that the graph is compared with."""
-    scaled = pixels.astype(np.float32) * np.float32(preprocessing.scale)
-    values = (scaled - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
-    ordered = values.transpose(CHANNELS_FIRST) if layout == "NCHW" else values
-    return np.ascontiguousarray(ordered, helper.tensor_dtype_to_np_dtype(element_type))
+    with np.errstate(all="ignore"):  # absurd values show in the encoder's output
+        scaled = pixels.astype(np.float32) * np.float32(preprocessing.scale)
+        values = (scaled - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
+        ordered = values.transpose(CHANNELS_FIRST) if layout == "NCHW" else values
+        return np.ascontiguousarray(ordered, helper.tensor_dtype_to_np_dtype(element_type))
 
 
 def normalisation(

@@ -138,6 +138,8 @@ def _read_size(size: object, processor: str, file: str, *, is_cropped: bool) -> 
             raise refuse(file, "size", size, expected)
         is_shortest = processor in SHORTEST_SIDE_PROCESSORS
         size = {"shortest_edge": size} if is_shortest else {"height": size, "width": size}
+    if isinstance(size, dict):
+        size = {edge: pixels for edge, pixels in size.items() if pixels is not None}
     if not isinstance(size, dict) or set(size) not in ({"height", "width"}, {"shortest_edge"}):
         raise refuse(file, "size", size, "a number, height and width, or shortest_edge alone")
     if "shortest_edge" in size:

@@ -82,7 +82,10 @@ def choose_size(signature: Signature, asked: int | None, published: int | None, 
         raise GraftError(message)
     if signature.size not in {None, size}:
         origin = "backbone.input_size" if asked else "the file of its preprocessing"
-        message = f"{name} takes images of {signature.size} pixels, but {origin} says {size}."
+        message = (
+            f"{name} takes images of {signature.size} pixels, but {origin} says {size}. Set backbone.input_size to "
+            f"{signature.size}."
+        )
         raise GraftError(message)
     if size > LARGEST_SIDE:
         message = f"{name} takes images of {size:,} pixels; expected at most {LARGEST_SIDE:,}."

@@ -1,11 +1,17 @@
-"""An exported folder of the colour model, made in milliseconds: the model, its variants and its classes."""
+"""An exported folder, made in milliseconds: a model of colours, its variants and its classes.
+
+The model names the strongest colour in the lower half of a picture, and the pictures have another one above, so that
+only a runtime that resizes both sides is right.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
+import onnx
 from ai_edge_litert import schema_py_generated as schema
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from tasks.export.class_files import write_class_files
@@ -13,14 +19,16 @@ from tasks.onnx import graphs
 from tasks.onnx.lowering import lower_opset
 from tests.graft.models import CLASSES, METADATA, SIZE, colour_model
 
+HALF = SIZE // 2
 COLOURS = {"red": (200, 30, 40), "green": (20, 180, 90), "blue": (10, 60, 210), "grey": (120, 100, 110)}
-ANSWERS = ["red", "green", "blue", "blue"]
+ANSWERS = ["red", "green", "blue", "red"]
 
 
 def write_export(folder: Path, *, litert: bool = True) -> Path:
-    """Write the colour model, its variants and its class names into the folder, and return it."""
+    """Write the model, its variants and its class names into the folder, and return it."""
     folder.mkdir()
     model = colour_model()
+    _look_at_lower_half(model)
     graphs.save(model, folder / "model.onnx")
     fixed = graphs.extract(model, "resized", [output.name for output in model.graph.output])
     graphs.set_metadata(fixed, METADATA.to_texts())
@@ -34,7 +42,7 @@ def write_export(folder: Path, *, litert: bool = True) -> Path:
 def write_pictures(folder: Path, suffix: str = "png") -> list[Path]:
     """Write a noisy picture of each colour, in different sizes, and return their paths.
 
-    The upper third has the next colour, for the sake of runtimes that resize only the upper part.
+    The upper third has the colour of another one.
     """
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -50,15 +58,17 @@ def write_pictures(folder: Path, suffix: str = "png") -> list[Path]:
 
 
 def litert_colour_model() -> bytes:
-    """Return the colour model as a LiteRT file, without `known`."""
+    """Return the same model as a LiteRT file, without `known`."""
     model = schema.ModelT()
     model.version = 3
-    # The first buffer is empty by convention.
-    model.buffers = [
-        _buffer(None),
-        _buffer(np.array([1, 2], np.int32)),
-        _buffer(np.eye(3, dtype=np.float32) * 10 / 255),
+    constants = [
+        np.array([1, 2], np.int32),
+        10 / 255 * np.eye(3, dtype=np.float32),
+        np.array([0, HALF, 0, 0], np.int32),
+        np.array([1, HALF, SIZE, 3], np.int32),
     ]
+    # The first buffer is empty by convention.
+    model.buffers = [_buffer(None), *map(_buffer, constants)]
     kinds = schema.TensorType
     tensors = [
         _tensor("resized", [1, SIZE, SIZE, 3], kinds.UINT8),
@@ -68,13 +78,17 @@ def litert_colour_model() -> bytes:
         _tensor("weights", [3, 3], kinds.FLOAT32, 2),
         _tensor("logits", [1, 3], kinds.FLOAT32),
         _tensor("probabilities", [1, 3], kinds.FLOAT32),
+        _tensor("start", [4], kinds.INT32, 3),
+        _tensor("size", [4], kinds.INT32, 4),
+        _tensor("half", [1, HALF, SIZE, 3], kinds.FLOAT32),
     ]
     softmax = schema.SoftmaxOptionsT()
     softmax.beta = 1.0
     options = schema.BuiltinOptions
     operators = [
         _operator(model, "CAST", [0], [1]),
-        _operator(model, "MEAN", [1, 2], [3], options.ReducerOptions, schema.ReducerOptionsT()),
+        _operator(model, "SLICE", [1, 7, 8], [9], options.SliceOptions, schema.SliceOptionsT()),
+        _operator(model, "MEAN", [9, 2], [3], options.ReducerOptions, schema.ReducerOptionsT()),
         _operator(
             model, "FULLY_CONNECTED", [3, 4], [5], options.FullyConnectedOptions, schema.FullyConnectedOptionsT()
         ),
@@ -90,6 +104,17 @@ def litert_colour_model() -> bytes:
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _look_at_lower_half(model: onnx.ModelProto) -> None:
+    nodes = model.graph.node
+    [position] = [index for index, node in enumerate(nodes) if node.op_type == "GlobalAveragePool"]
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array([value]), name)
+        for name, value in (("first", HALF), ("last", SIZE), ("row", 2))
+    )
+    nodes.insert(position, helper.make_node("Slice", [nodes[position].input[0], "first", "last", "row"], ["half"]))
+    nodes[position + 1].input[0] = "half"
 
 
 def _buffer(values: Any) -> Any:

@@ -70,10 +70,11 @@ def test_other_runtimes_are_fit_for_the_file_that_starts_at_resized_pixels(
     assert row["difference"] < 1e-6
 
 
-def test_a_runtime_that_resizes_differently_is_not_to_be_used_but_with_the_file_that_fits(run: Run) -> None:
+def test_opencv_resizes_only_the_width_so_it_is_not_to_be_used_with_the_file_that_resizes(run: Run) -> None:
     row = run.rows["OpenCV DNN", "model.onnx"]
     assert (row["verdict"], row["advice"]) == ("do not use", "model.fixed.onnx")
-    assert row["difference"] > row["tolerance"] == 0.001
+    assert row["agreeing"] <= 1
+    assert row["difference"] > 0.5
 
 
 def test_the_reference_has_a_row_for_each_onnx_file(run: Run) -> None:
@@ -121,7 +122,7 @@ def test_what_is_not_installed_is_listed_with_the_command_that_installs_it(
         "onnxruntime-web."
     )
     assert lines[7] == "LiteRT has no file to read: name the variant litert in export.variants."
-    assert lines[8].endswith(", one thread, 1 image. The verdict allows differences up to 0.001.")
+    assert lines[8].endswith(", one thread, 1 image. The verdict allows differences up to 0.005.")
     assert errors.endswith(
         "graft conformance: ONNX Runtime names one class for all images, which proves little. Give more classes.\n"
     )

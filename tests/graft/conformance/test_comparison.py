@@ -8,7 +8,7 @@ from graft.conformance.comparison import Comparison, Row, Verdict, advise, plan
 from graft.conformance.pixels import Pixels
 from graft.conformance.report import to_json, to_table, write_markdown
 from graft.conformance.runtimes.runtime import Runtime
-from graft.conformance.variants import Variant
+from graft.conformance.variants import TOLERANCE, Variant
 from tasks.common.errors import GraftError
 
 ANSWER = "import json, sys; request = json.load(open(sys.argv[-1])); answer = open(request['answer'], 'w'); "
@@ -106,14 +106,16 @@ def test_a_reference_that_fails_ends_the_comparison_in_one_line(tmp_path: Path) 
     assert str(raised.value) == "model.onnx cannot be run by Reference 1.0: its process crashed (SIGABRT)."
 
 
-def test_the_advice_is_the_first_file_for_which_the_runtime_is_fit() -> None:
+def test_the_advice_is_the_first_exact_file_for_which_the_runtime_is_fit() -> None:
     rows = [
-        Row("A", Verdict.DO_NOT_USE, "1", "model.onnx"),
-        Row("A", Verdict.FIT, "1", "model.fixed.onnx"),
-        Row("A", Verdict.FIT, "1", "model.fixed_float.onnx"),
-        Row("B", Verdict.DO_NOT_USE, "1", "model.onnx"),
+        Row("A", Verdict.DO_NOT_USE, "1", "model.onnx", tolerance=TOLERANCE),
+        Row("A", Verdict.FIT, "1", "model.int8.onnx", tolerance=0.05),
+        Row("A", Verdict.FIT, "1", "model.fixed.onnx", tolerance=TOLERANCE),
+        Row("A", Verdict.FIT, "1", "model.fixed_float.onnx", tolerance=TOLERANCE),
+        Row("B", Verdict.DO_NOT_USE, "1", "model.onnx", tolerance=TOLERANCE),
+        Row("B", Verdict.FIT, "1", "model.int8.onnx", tolerance=0.05),
     ]
-    assert [row.advice for row in advise(rows)] == ["model.fixed.onnx", "", "", ""]
+    assert [row.advice for row in advise(rows)] == ["model.fixed.onnx", "", "", "", "", ""]
 
 
 def test_names_and_reasons_cannot_change_the_layout_of_the_page(tmp_path: Path) -> None:

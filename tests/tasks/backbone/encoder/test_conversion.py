@@ -245,7 +245,9 @@ def test_a_difference_above_the_tolerance_stops_the_run(convert: Convert) -> Non
     ("changes", "expected"),
     [
         pytest.param(
-            {"input_size": 64}, f"{NAME} takes images of 32 pixels, but backbone.input_size says 64.", id="size"
+            {"input_size": 64},
+            f"{NAME} takes images of 32 pixels, but backbone.input_size says 64. Set backbone.input_size to 32.",
+            id="size",
         ),
         pytest.param(
             {"pooling": "cls"},

@@ -53,6 +53,13 @@ def write(folder: Path, document: object, name: str = "preprocessor_config.json"
     [
         pytest.param(VIT, Resize(224), id="ViT, size is a number"),
         pytest.param(VIT | {"size": {"height": 384, "width": 384}}, Resize(384), id="ViT"),
+        pytest.param(
+            VIT
+            | {"image_processor_type": "SiglipImageProcessorFast", "do_center_crop": None, "crop_size": None}
+            | {"size": {"height": 384, "width": 384, "shortest_edge": None}},
+            Resize(384),
+            id="fast processor, whose steps that are off are null",
+        ),
         pytest.param(CLIP, Resize(224, "crop", interpolation="bicubic"), id="CLIP"),
         pytest.param(
             CLIP | {"size": 224, "crop_size": 224, "feature_extractor_type": "CLIPFeatureExtractor"},
@@ -117,6 +124,7 @@ def test_params_that_are_no_defaults_replace_the_published_resize(tmp_path: Path
     [
         pytest.param({}, 1 / 255, (0.485, 0.456, 0.406), id="all steps"),
         pytest.param({"do_rescale": False}, 1.0, (0.485, 0.456, 0.406), id="without rescaling"),
+        pytest.param({"image_mean": 0.5}, 1 / 255, (0.5, 0.5, 0.5), id="one mean for all channels"),
         pytest.param({"do_normalize": False, "rescale_factor": 0.5}, 0.5, (0.0, 0.0, 0.0), id="without normalising"),
     ],
 )
@@ -136,6 +144,11 @@ def test_steps_that_are_off_are_left_out(
             {"do_flip_channel_order": True},
             "'do_flip_channel_order' is True; expected a step that Graft knows, or false",
             id="unknown step",
+        ),
+        pytest.param(
+            {"do_\x1b[31m\n": True},
+            "'do_\\x1b[31m\\n' is True; expected a step that Graft knows, or false",
+            id="control characters",
         ),
         pytest.param(
             {"do_resize": False},
