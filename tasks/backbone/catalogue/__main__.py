@@ -7,6 +7,8 @@ from pathlib import Path
 from tasks.backbone.encoder.source import is_encoder
 from tasks.backbone.registry import find_architecture, load_architectures
 from tasks.common.command import quiet_imports, run_command
+from tasks.common.errors import GraftError
+from tasks.common.text import printable
 
 
 def main() -> None:
@@ -24,6 +26,12 @@ def main() -> None:
         return
     # TensorFlow takes seconds to import, so a wrong name is reported before.
     for name in arguments.names if arguments.command == "measure" else [arguments.name]:
+        if is_encoder(name):
+            message = (
+                f"graft backbones {arguments.command} needs the name of a network, and {printable(name)} is an "
+                "encoder. See `graft backbones` for the names, or show the encoder with `graft backbones show`."
+            )
+            raise GraftError(message)
         if ":" not in name or arguments.command != "show":
             find_architecture(name)
     with quiet_imports():

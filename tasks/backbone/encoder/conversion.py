@@ -24,6 +24,8 @@ from tasks.onnx.canonical_form import canonical
 from tasks.onnx.sessions import Session
 
 IMAGES = 3
+WIDEST = 1_000_000
+"""Features of one image; flattened tokens of a large transformer are half as many."""
 HALF_TOLERANCE = 2e-3
 """Float16 has 11 bits; where a graph rounds to it, another order of operations shows in the last of them."""
 
@@ -80,6 +82,12 @@ def convert_model(model: onnx.ModelProto, request: Request) -> Base:
     if not np.isfinite(expected).all():
         message = (
             f"{name} gives values that are not finite; its weights, or the preprocessing, are not as it needs them."
+        )
+        raise GraftError(message)
+    if expected.shape[1] > WIDEST:
+        message = (
+            f"{name} gives {expected.shape[1]:,} features an image; expected at most {WIDEST:,}. Set backbone.pooling "
+            "to avg, or backbone.preprocessing.output to another output."
         )
         raise GraftError(message)
     _set_output(model, signature, outputs)

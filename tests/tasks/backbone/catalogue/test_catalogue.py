@@ -77,14 +77,19 @@ def test_a_network_is_shown_with_its_layers_cuts_and_parameters(tmp_path: Path) 
             "graft backbones: error: backbone.name 'backbones.small:build'",
         ),
         (["measure", "VGG17"], 1, "graft backbones: error: backbone.name 'VGG17' is unknown."),
+        (
+            ["measure", "backbones/vit.onnx"],
+            1,
+            "measure needs the name of a network, and backbones/vit.onnx is an encoder. See `graft backbones` for",
+        ),
         (["shw"], 2, "graft backbones: error: argument command: invalid choice: 'shw'"),
         (["show"], 2, "graft backbones show: error: the following arguments are required: name"),
         (["classify", "VGG16"], 2, "graft backbones classify: error: the following arguments are required: IMAGE"),
         (["show", "VGG16", "--input-size", "20"], 1, "VGG16 takes images of at least 32 pixels."),
     ],
     ids=[
-        *("show unknown", "classify unknown", "classify custom", "measure unknown", "unknown command", "show nothing"),
-        *("classify nothing", "too small"),
+        *("show unknown", "classify unknown", "classify custom", "measure unknown", "measure encoder"),
+        *("unknown command", "show nothing", "classify nothing", "too small"),
     ],
 )
 def test_a_wrong_argument_is_reported_in_one_line(

@@ -235,6 +235,19 @@ def test_an_output_of_whole_numbers_is_refused(convert: Convert) -> None:
         convert(model, output="best")
 
 
+def test_an_absurd_number_of_features_is_refused(convert: Convert) -> None:
+    model = convnet()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 60, 60], np.int64), "repeats"))
+    model.graph.node.append(helper.make_node("Tile", ["maps", "repeats"], ["tiles"]))
+    model.graph.output.add().CopyFrom(helper.make_tensor_value_info("tiles", TensorProto.FLOAT, ["N", 6, "a", "b"]))
+    expected = (
+        f"{NAME} gives 1,058,400 features an image; expected at most 1,000,000. Set backbone.pooling to avg, or "
+        "backbone.preprocessing.output to another output."
+    )
+    with pytest.raises(GraftError, match=f"^{re.escape(expected)}$"):
+        convert(model, output="tiles", pooling="none")
+
+
 def test_a_difference_above_the_tolerance_stops_the_run(convert: Convert) -> None:
     message = rf"^the ONNX graph made of {NAME} differs from it by \S+ of the largest value; expected at most 1.0e-12"
     with pytest.raises(GateError, match=message):
