@@ -45,6 +45,13 @@ class Answer(BaseModel):
     predictions: list[ImageAnswer]
 
 
+class ReadyAnswer(BaseModel):
+    """The state of the service."""
+
+    status: str
+    waiting: int = Field(description="images that wait for a worker")
+
+
 class ModelAnswer(BaseModel):
     """The facts that the model states about itself."""
 
@@ -90,10 +97,10 @@ def create_app(classifier: Classifier, limits: Limits) -> FastAPI:
         return {"status": "ok"}
 
     @app.get("/ready", summary="The model is loaded and images can be sent")
-    async def ready(request: Request) -> dict[str, str]:
+    async def ready(request: Request) -> ReadyAnswer:
         if not hasattr(request.app.state, "workers"):
             raise HTTPException(503, "the workers have not started yet")
-        return {"status": "ready"}
+        return ReadyAnswer(status="ready", waiting=request.app.state.workers.waiting)
 
     @app.get("/model", summary="The facts that the model states about itself")
     async def model() -> ModelAnswer:

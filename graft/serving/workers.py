@@ -44,6 +44,11 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """The number of images that wait."""
+        return len(self._waiting)
+
     def submit(self, images: Sequence[tuple[str, bytes]]) -> list[Future[Prediction]]:
         """Return the predictions to come for images by name and content.
 

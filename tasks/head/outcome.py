@@ -102,7 +102,7 @@ def _headline(search: Search) -> str:
     rival = f"; logistic regression {logistic[0].accuracy:.1%}" if logistic else ""
     return (
         f"{winner.candidate.title} on {names}, {winner.accuracy:.1%} ± {winner.standard_error:.1%} over "
-        f"{count(search.folds.number, 'fold')} (best of {count(len(search.scored), 'candidate')}{rival})"
+        f"{count(search.folds.number, 'fold')} (least log loss of {count(len(search.scored), 'candidate')}{rival})"
     )
 
 

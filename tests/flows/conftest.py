@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
@@ -19,6 +20,16 @@ def prefect_server() -> Iterator[str]:
         address = PREFECT_API_URL.value()
         assert address is not None
         yield address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_events() -> Iterator[None]:
+    """Close Prefect's connection for events after the flows of a file.
+
+    Its thread draws from Python's random numbers, and so do networks with random weights in the tests that follow.
+    """
+    yield
+    EventsWorker.drain_all(at_exit=False)
 
 
 def write_summary_of_validation(

@@ -89,7 +89,7 @@ def test_a_comment_in_the_networks_package_runs_the_stages_that_use_it_and_nothi
     (folder / "tasks" / "networks" / "saving.py").touch()
     output = dvc("repro", cwd=folder)
     ran = [stage for stage in stage_names(folder) if f"Running stage '{stage}'" in output]
-    assert ran == ["backbone", "head", "finetuning"]
+    assert ran == ["backbone", "head", "finetuning", "export"]
     assert json.loads(dvc("status", "--json", cwd=folder)) == {}
 
 
