@@ -1,24 +1,25 @@
 """The command line of `graft demo`."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
+from graft.classifier import Classifier
 from graft.demo.server import make_server
-from graft.demo.similar import TrainingImage
-from graft.demo.site import write_site
+from graft.demo.site import check_target, write_site
+from graft.demo.training_images import ACCEPTED, TrainingImage, accepted_images, named_images
 from graft.predict.command import MODEL
-from graft.sources import FileSource, find_images
 from tasks.common.errors import GraftError
 from tasks.common.progress import say
-from tasks.common.text import printable
-
-ACCEPTED = Path("artifacts/validation/accepted.parquet")
-PARAMS = Path("params.yaml")
+from tasks.common.text import count, printable
 
 EXAMPLES = """\
 examples:
   graft demo
   graft demo --model model.onnx --images photos/ --out site --no-serve
+  graft demo --port 0
 """
 
 
@@ -32,39 +33,37 @@ def main(arguments: list[str]) -> None:
     if options.model is None and not MODEL.exists():
         message = f"{MODEL} is missing. Give the file that `graft train` exported with --model."
         raise GraftError(message)
-    images = _named_images(options.images) if options.images else _training_images()
-    if not images:
-        say("graft demo: without --images, the page shows no similar training images")
-    write_site(options.out, options.model or MODEL, images, options.runtime)
-    say(f"graft demo: wrote {printable(str(options.out))}, which any static host can serve")
-    if options.no_serve:
-        return
-    with make_server(options.out, options.port) as server:
-        host, port = server.server_address[:2]
-        say(f"graft demo: open http://{host!s}:{port}/ in a browser; Ctrl-C ends it")
-        server.serve_forever()
+    model = options.model or MODEL
+    shown = printable(str(options.out))
+    check_target(options.out)
+    with ExitStack() as stack:
+        # Before the work, so that a port in use is reported at once.
+        server = None if options.no_serve else stack.enter_context(make_server(options.out, options.port))
+        classifier = Classifier(model)
+        images = named_images(options.images) if options.images else _images_of_repository(classifier)
+        thumbnails = write_site(options.out, model, classifier, images, options.runtime)
+        content = f", with thumbnails of {count(thumbnails, 'training image')}" if thumbnails else ""
+        say(f"graft demo: wrote {shown}{content}; any static host can serve it")
+        if server is not None:
+            host, port = server.server_address[:2]
+            say(f"graft demo: open http://{host!s}:{port}/ in a browser; Ctrl-C ends it")
+            server.serve_forever()
 
 
-def _named_images(names: list[str]) -> list[TrainingImage]:
-    """Return the image files that the names stand for, each of the class that its folder is named after."""
-    files = [source for source in find_images(names).files if isinstance(source, FileSource)]
-    return [TrainingImage(source.path, source.path.parent.name, source.name) for source in files]
-
-
-def _training_images() -> list[TrainingImage]:
-    """Return the accepted training images of the repository; none outside one, or in the small installation."""
-    if not ACCEPTED.exists() or not PARAMS.exists():
-        return []
-    try:
-        import pyarrow.parquet as pq
-
-        from tasks.common import params
-        from tasks.images.sources import image_folder
-    except ImportError:
-        return []
-    folder = image_folder(Path(params.load(PARAMS).dataset.source))
-    table = pq.read_table(ACCEPTED, columns=["path", "label"], filters=[("split", "=", "train")])
-    return [TrainingImage(folder / row["path"], row["label"], row["path"]) for row in table.to_pylist()]
+def _images_of_repository(classifier: Classifier) -> list[TrainingImage]:
+    """Return the accepted training images of the repository; if there are none to show, say why."""
+    reason = f"{ACCEPTED} is missing"
+    if ACCEPTED.exists():
+        try:
+            images = accepted_images(ACCEPTED)
+            # Raises for a file of an earlier Graft, which has no features.
+            classifier.run(np.zeros((1, 1, 1, 3), np.uint8), features=True)
+        except GraftError as error:
+            reason = str(error).rstrip(".")
+        else:
+            return images
+    say(f"graft demo: the page shows no similar training images: {reason}. --images names some")
+    return []
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -79,8 +78,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--images",
         nargs="+",
-        metavar="IMAGES",
-        help="training images to show similar ones of, in class folders (default: those of the repository)",
+        metavar="FOLDER_OR_PARQUET",
+        help="training images to show similar ones of: class folders, or accepted.parquet (default: the repository's)",
     )
     parser.add_argument("--runtime", type=Path, metavar="FOLDER", help="the npm package onnxruntime-web")
     parser.add_argument("--port", type=int, default=8080, help="port; 0 for any that is free (default: %(default)s)")

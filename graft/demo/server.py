@@ -1,9 +1,11 @@
 """A static file server on loopback."""
 
 import errno
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tasks.common.errors import GraftError
 
@@ -15,10 +17,14 @@ class Handler(SimpleHTTPRequestHandler):
 
     # Browsers refuse modules and WebAssembly of another type.
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".mjs": "text/javascript",
+        ".css": "text/css",
+        ".html": "text/html; charset=utf-8",
         ".js": "text/javascript",
-        ".wasm": "application/wasm",
         ".json": "application/json",
+        ".mjs": "text/javascript",
+        ".onnx": "application/octet-stream",
+        ".wasm": "application/wasm",
+        ".webp": "image/webp",
     }
 
     def end_headers(self) -> None:
@@ -30,16 +36,26 @@ class Handler(SimpleHTTPRequestHandler):
         """Write nothing: the address is all that the user needs."""
 
 
-def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """The server of a folder. Closing a page while it loads is no error."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report a fault while a request is answered, except that the browser ended the connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def make_server(folder: Path, port: int) -> Server:
     """Return the server of a folder on a port of loopback; 0: any that is free.
 
     Raises:
-        GraftError: The port is in use.
+        GraftError: The port is in use, or needs rights that the user lacks.
     """
     try:
-        return ThreadingHTTPServer((LOOPBACK, port), partial(Handler, directory=str(folder)))
+        return Server((LOOPBACK, port), partial(Handler, directory=str(folder)))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
+        reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "needs the rights of an administrator"}
+        if error.errno not in reasons:
             raise
-        message = f"port {port} is in use. Choose another --port, or 0 for any that is free."
+        message = f"port {port} {reasons[error.errno]}. Choose another --port, or 0 for any that is free."
         raise GraftError(message) from error

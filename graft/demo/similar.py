@@ -3,79 +3,62 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from graft.classifier import Classifier
+from graft.demo.training_images import TrainingImage, choose
 from graft.sources import FileSource
-from tasks.common.errors import ImageError
-from tasks.common.progress import track
-from tasks.common.text import readable
+from tasks.common.errors import GraftError, ImageError
+from tasks.common.progress import say, track
+from tasks.common.text import count, printable
 
-MOST_IMAGES = 300
+VECTORS, SHEET = "similar.bin", "similar.webp"
 SIDE = 96
 COLUMNS = 20
 QUALITY = 80
 
 
-class TrainingImage(NamedTuple):
-    """An image file with its class, and the name that the page shows."""
+def write_similar(folder: Path, classifier: Classifier, images: Sequence[TrainingImage]) -> dict[str, Any]:
+    """Write `similar.bin` (features of length 1, float32 [N, D]) and `similar.webp`, and return their description.
 
-    path: Path
-    label: str
-    name: str
+    Images that cannot be read are left out, and counted on standard error.
 
-
-def choose(images: Sequence[TrainingImage]) -> list[TrainingImage]:
-    """Return at most MOST_IMAGES of the images, as many of each class as possible, in their order."""
-    by_label: dict[str, list[int]] = {}
-    for index, image in enumerate(images):
-        by_label.setdefault(image.label, []).append(index)
-    chosen: list[int] = []
-    rank = 0
-    while len(chosen) < min(MOST_IMAGES, len(images)):
-        turn = [indexes[rank] for indexes in by_label.values() if rank < len(indexes)]
-        chosen += turn[: MOST_IMAGES - len(chosen)]
-        rank += 1
-    return [images[index] for index in sorted(chosen)]
-
-
-def write_similar(folder: Path, classifier: Classifier, images: Sequence[TrainingImage]) -> dict[str, Any] | None:
-    """Write `similar.bin` (features of unit length, float32) and `similar.webp`; return their description.
-
-    Images that cannot be read are left out; None is returned if none is left.
+    Raises:
+        GraftError: None of the images can be read, or the model has no output `features`.
     """
     chosen = choose(images)
     sources = [FileSource(image.name, image.path) for image in chosen]
     predictions = track(classifier.stream(sources, features=True), len(chosen), "graft demo")
-    rows, items, thumbnails = [], [], []
+    rows, items, thumbnails, errors = [], [], [], []
     for image, source, prediction in zip(chosen, sources, predictions, strict=True):
-        if prediction.features is None:
-            continue
         try:
-            pixels = classifier.decode(source.read())
-        except ImageError:  # it changed meanwhile
+            if prediction.features is None:
+                raise ImageError(prediction.error or "")
+            thumbnails.append(_thumbnail(Image.fromarray(classifier.decode(source.read()))))
+        except ImageError as error:
+            errors.append(f"{printable(image.name)} {error}")
             continue
         rows.append(prediction.features / max(float(np.linalg.norm(prediction.features)), 1e-12))
-        items.append({"label": image.label, "path": readable(image.name)})
-        thumbnails.append(_thumbnail(Image.fromarray(pixels)))
+        items.append({"label": printable(image.label), "path": printable(image.name)})
     if not rows:
-        return None
+        message = f"none of {count(len(chosen), 'training image')} can be read: {errors[0]}."
+        raise GraftError(message)
+    if errors:
+        say(f"graft demo: {count(len(errors), 'training image')} cannot be read and are left out; first: {errors[0]}")
     sheet = Image.new("RGB", (SIDE * min(COLUMNS, len(rows)), SIDE * math.ceil(len(rows) / COLUMNS)), "white")
     for index, thumbnail in enumerate(thumbnails):
         sheet.paste(thumbnail, (SIDE * (index % COLUMNS), SIDE * (index // COLUMNS)))
-    sheet.save(folder / "similar.webp", quality=QUALITY)
+    sheet.save(folder / SHEET, quality=QUALITY)
     vectors = np.stack(rows).astype("<f4")
-    (folder / "similar.bin").write_bytes(vectors.tobytes())
+    (folder / VECTORS).write_bytes(vectors.tobytes())
     return {"items": items, "width": vectors.shape[1], "side": SIDE, "columns": COLUMNS}
 
 
 def _thumbnail(image: Image.Image) -> Image.Image:
-    """Return the image inside a square; small ones are enlarged."""
-    scale = SIDE / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    square = Image.new("RGB", (SIDE, SIDE), "white")
-    square.paste(image.resize(size), ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
-    return square
+    """Return the middle of the image as a square of SIDE pixels; small images are enlarged."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.resize((SIDE, SIDE), box=(left, top, left + side, top + side))

@@ -1,46 +1,56 @@
-// Occlusion: a grey patch slides over the picture, and the places where the answer loses most are marked.
-
-import { shrink } from "./picture.js";
+// Occlusion (Zeiler and Fergus 2014, section 4.2): a grey patch slides over the picture, and each place counts as much
+// as the answer loses while it is covered.
 
 const STEPS = 8;
 const PATCH = 2; // in steps, so that neighbouring patches overlap
-const LONGEST_SIDE = 448;
 const GREY = 128;
+// Losses of log odds below this are no reason to mark a place.
+const CLEAR_LOSS = 0.1;
 
-// Returns the losses of log odds, Float32Array [STEPS * STEPS], from the top left row by row; null when cancelled.
+// Returns the losses of log odds, Float32Array [STEPS * STEPS] row by row from the top left; null when cancelled.
 export async function occlude(model, picture, classIndex, onProgress, isCancelled) {
-  const small = shrink(picture, LONGEST_SIDE);
-  const before = logOdds((await model.run(small, ["probabilities"])).probabilities[classIndex]);
+  const share = async (pixels) => {
+    const { width, height } = picture;
+    const { probabilities } = await model.run({ pixels, width, height }, ["probabilities"]);
+    return logOdds(probabilities[classIndex]);
+  };
+  const whole = await share(picture.pixels.slice());
   const losses = new Float32Array(STEPS * STEPS);
   for (let place = 0; place < losses.length; place++) {
     if (isCancelled()) return null;
-    const covered = cover(small, place % STEPS, Math.floor(place / STEPS));
-    const { probabilities } = await model.run(covered, ["probabilities"]);
-    losses[place] = Math.max(0, before - logOdds(probabilities[classIndex]));
+    const covered = cover(picture, place % STEPS, Math.floor(place / STEPS));
+    losses[place] = Math.max(0, whole - (await share(covered)));
     onProgress((place + 1) / losses.length);
   }
-  return losses;
+  return isCancelled() ? null : losses;
 }
 
-// Draws the losses over a canvas of the picture's shape: the more is lost, the stronger the colour.
+export function isClear(losses) {
+  return Math.max(...losses) >= CLEAR_LOSS;
+}
+
+// Draws a veil of grey over a canvas of the picture's shape: the more a place counts, the clearer it stays. Clear and
+// grey can be told apart on a picture of any colour, and without colour vision.
 export function draw(canvas, losses, { width, height }) {
   canvas.width = width;
   canvas.height = height;
-  const largest = Math.max(...losses, 1e-6);
+  const largest = Math.max(...losses);
   const cells = new OffscreenCanvas(STEPS, STEPS);
   const image = new ImageData(STEPS, STEPS);
-  losses.forEach((loss, place) => image.data.set([255, 170, 0, Math.round((210 * loss) / largest)], 4 * place));
+  losses.forEach((loss, place) => {
+    const veil = 0.88 * (1 - Math.sqrt(loss / largest));
+    image.data.set([GREY, GREY, GREY, Math.round(255 * veil)], 4 * place);
+  });
   cells.getContext("2d").putImageData(image, 0, 0);
   const context = canvas.getContext("2d");
-  context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
   context.drawImage(cells, 0, 0, width, height);
 }
 
 // Between sure and very sure, probabilities hardly differ.
 function logOdds(probability) {
-  const share = Math.min(1 - 1e-6, Math.max(1e-6, probability));
-  return Math.log(share / (1 - share));
+  const bounded = Math.min(1 - 1e-6, Math.max(1e-6, probability));
+  return Math.log(bounded / (1 - bounded));
 }
 
 function cover({ pixels, width, height }, column, row) {
@@ -52,5 +62,5 @@ function cover({ pixels, width, height }, column, row) {
   const [left, right] = bounds(column, width);
   const [top, bottom] = bounds(row, height);
   for (let y = top; y < bottom; y++) covered.fill(GREY, 3 * (y * width + left), 3 * (y * width + right));
-  return { pixels: covered, width, height };
+  return covered;
 }

@@ -1,8 +1,9 @@
 // Pictures as the model takes them: RGB, upright, on white where transparent.
 
+// Larger pictures would not fit into the memory of a phone.
 const LONGEST_SIDE = 4096;
 
-// Returns {pixels, width, height, reduced} of an image file; raises an Error if the browser cannot decode it.
+// Returns {canvas, reduced: whether it is smaller than the file's}; raises an Error if the browser cannot decode it.
 export async function decode(file) {
   let bitmap;
   try {
@@ -10,44 +11,30 @@ export async function decode(file) {
   } catch {
     throw new Error("this browser cannot read it as an image");
   }
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const width = Math.max(1, Math.round(bitmap.width * scale));
-  const height = Math.max(1, Math.round(bitmap.height * scale));
+  const reduced = Math.max(bitmap.width, bitmap.height) > LONGEST_SIDE;
+  const canvas = reduce(bitmap, LONGEST_SIDE);
+  bitmap.close();
+  return { canvas, reduced };
+}
+
+// Returns a canvas with the picture, whose longest side has at most so many pixels.
+export function reduce(source, longest) {
+  const scale = Math.min(1, longest / Math.max(source.width, source.height));
+  const width = Math.max(1, Math.round(source.width * scale));
+  const height = Math.max(1, Math.round(source.height * scale));
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
-  context.drawImage(bitmap, 0, 0, width, height);
-  bitmap.close();
-  return { ...fromRgba(context.getImageData(0, 0, width, height)), reduced: scale < 1 };
-}
-
-// Returns a copy of a picture whose longest side has at most so many pixels, and the canvas that shows it.
-export function shrink(picture, longest) {
-  const scale = Math.min(1, longest / Math.max(picture.width, picture.height));
-  const width = Math.max(1, Math.round(picture.width * scale));
-  const height = Math.max(1, Math.round(picture.height * scale));
-  const whole = new OffscreenCanvas(picture.width, picture.height);
-  whole.getContext("2d").putImageData(toRgba(picture), 0, 0);
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(whole, 0, 0, width, height);
-  return fromRgba(context.getImageData(0, 0, width, height));
+  context.drawImage(source, 0, 0, width, height);
+  return canvas;
 }
 
-export function toRgba({ pixels, width, height }) {
-  const data = new ImageData(width, height);
-  for (let from = 0, to = 0; from < pixels.length; from += 3, to += 4) {
-    data.data[to] = pixels[from];
-    data.data[to + 1] = pixels[from + 1];
-    data.data[to + 2] = pixels[from + 2];
-    data.data[to + 3] = 255;
-  }
-  return data;
-}
-
-function fromRgba({ data, width, height }) {
+// Returns {pixels: Uint8Array [height * width * 3], width, height} of a canvas.
+export function toRgb(canvas) {
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
   const pixels = new Uint8Array(3 * width * height);
   for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
     pixels[to] = data[from];
@@ -55,4 +42,15 @@ function fromRgba({ data, width, height }) {
     pixels[to + 2] = data[from + 2];
   }
   return { pixels, width, height };
+}
+
+// Returns whether the browser gives pixels as they are: some change them on purpose, against the tracking of users.
+export function givesExactPixels() {
+  const side = 16;
+  const image = new ImageData(side, side);
+  for (let place = 0; place < image.data.length; place++) image.data[place] = place % 4 === 3 ? 255 : (place * 37) % 256;
+  const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
+  context.putImageData(image, 0, 0);
+  const { data } = context.getImageData(0, 0, side, side);
+  return data.every((value, place) => value === image.data[place]);
 }

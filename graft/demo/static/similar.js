@@ -1,24 +1,23 @@
 // The training images whose features point in the most similar direction.
 
-// Returns {nearest(features, count), draw(canvas, index), items}, or null if the folder has no training images.
+import { load } from "./files.js";
+
+// Returns {items, nearest(features, count), draw(canvas, index)}; null if the folder has no training images.
 export async function loadSimilar(facts) {
   if (!facts.similar) return null;
   const { items, width, side, columns } = facts.similar;
   const [vectors, sheet] = await Promise.all([
-    fetch("similar.bin").then(async (response) => new Float32Array(await response.arrayBuffer())),
-    fetch("similar.webp").then(async (response) => createImageBitmap(await response.blob())),
+    load("similar.bin").then(async (response) => new Float32Array(await response.arrayBuffer())),
+    load("similar.webp").then(async (response) => createImageBitmap(await response.blob())),
   ]);
   return {
     items,
+    // The vectors have length 1, so that their products with the features are in the order of the cosines.
     nearest(features, count) {
-      const length = Math.hypot(...features) || 1;
-      const closeness = items.map((_, index) => {
-        let product = 0;
-        for (let position = 0; position < width; position++)
-          product += vectors[index * width + position] * features[position];
-        return product / length;
-      });
-      return [...closeness.keys()].sort((one, other) => closeness[other] - closeness[one]).slice(0, count);
+      const products = items.map((_, index) =>
+        features.reduce((sum, feature, position) => sum + feature * vectors[index * width + position], 0),
+      );
+      return [...products.keys()].sort((left, right) => products[right] - products[left]).slice(0, count);
     },
     draw(canvas, index) {
       canvas.width = canvas.height = side;
