@@ -14,6 +14,8 @@ TASK = "image-classification"
 # ONNX keeps a metadata value as text, so that everything but text is stored as JSON.
 TEXTS = {"task", "graft", "preprocessing", "base_sha256", "head_sha256"}
 
+OBJECTS = {"input", "backbone", "dataset", "metrics", "calibration", "novelty", "operating_points", "coverage"}
+
 
 @dataclass(frozen=True)
 class ModelMetadata:
@@ -106,4 +108,8 @@ def read_metadata(texts: Mapping[str, str], name: str) -> ModelMetadata:
             f"up to {FORMAT}. Update Graft."
         )
         raise GraftError(message)
+    for key, value in values.items():
+        if key in OBJECTS and not isinstance(value, dict):
+            message = f"{name} has damaged metadata: expected an object as '{key}'. Export it again."
+            raise GraftError(message)
     return ModelMetadata(**values)

@@ -145,6 +145,7 @@ def rename_output() -> bytes:
         ),
         pytest.param(lambda: set_metadata("classes", "[1]"), "expected a list of class names", id="numbers"),
         pytest.param(lambda: set_metadata("classes", "[red"), "m.onnx has damaged metadata", id="damaged"),
+        pytest.param(lambda: set_metadata("novelty", "[1]"), "expected an object as 'novelty'", id="list as an object"),
         pytest.param(
             lambda: set_metadata("format", "2"),
             "by Graft 0.1.0, whose files have format 2; this Graft reads formats up to 1. Update Graft.",
