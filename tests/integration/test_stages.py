@@ -39,7 +39,10 @@ REMAINING = {
         "--out {out}/export"
     ),
     "evaluation": (
-        "--images photos --accepted validation/accepted.parquet --model {out}/export/model.onnx --out {out}/evaluation"
+        "--images photos --manifest dataset/manifest.parquet --accepted validation/accepted.parquet "
+        "--quarantine validation/quarantine.csv --validation validation/summary.json "
+        "--backbone backbone/backbone.json --features features/features.parquet --head head "
+        "--finetuning {out}/tuned --export {out}/export --out {out}/evaluation"
     ),
 }
 

@@ -21,6 +21,7 @@ from tasks.store import Store
 from tasks.tables.accepted import Accepted
 from tests.graft.models import METADATA, write_colour_model
 from tests.tasks.conftest import noise, write_accepted, write_photos
+from tests.tasks.evaluation.projects import inputs_of, write_inputs
 
 CLASSES = ["dark", "light"]
 SIZE = 16
@@ -68,24 +69,17 @@ def write_model(path: Path) -> None:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Accepted]:
-    """Write photos, accepted.parquet and model.onnx; return the test images, of which the last has a wrong label."""
+    """Write photos, a model and all other inputs; return the test images, of which the last has a wrong label."""
     rows = write_photos(tmp_path / "photos", 12)
     test = [row for row in rows if row.split == "test"]
     wrong = test[-1]._replace(label="dark")
-    write_accepted(tmp_path / "accepted.parquet", [wrong if row.path == wrong.path else row for row in rows])
-    write_model(tmp_path / "model.onnx")
+    inputs = write_inputs(tmp_path, [wrong if row.path == wrong.path else row for row in rows])
+    write_model(inputs.model)
     return [*test[:-1], wrong]
 
 
 def evaluate(folder: Path, settings: Params) -> Path:
-    evaluate_model(
-        folder / "photos",
-        folder / "accepted.parquet",
-        folder / "model.onnx",
-        folder / "out",
-        settings.evaluation,
-        Store(folder / "store"),
-    )
+    evaluate_model(inputs_of(folder), folder / "out", settings, Store(folder / "store"))
     return folder / "out"
 
 
@@ -127,10 +121,10 @@ def test_the_thresholds_in_the_file_are_tested_on_the_test_images(
         Image.new("RGB", (30, 20), colour).save(tmp_path / "photos" / row.path)
     labels = ["red", "green", "blue", "red", "red", "green"]
     renamed = [row._replace(label=label) for row, label in zip(rows, labels, strict=True)]
-    write_accepted(tmp_path / "accepted.parquet", renamed, tmp_path / "photos")
+    write_accepted(inputs_of(tmp_path).accepted, renamed, tmp_path / "photos")
     points = {"red": {"measure": "recall", "wanted": 0.9, "threshold": 0.5}}
     write_colour_model(
-        tmp_path / "model.onnx", replace(METADATA, operating_points=points, coverage={"share": 0.9, "threshold": 0.3})
+        inputs_of(tmp_path).model, replace(METADATA, operating_points=points, coverage={"share": 0.9, "threshold": 0.3})
     )
     out = evaluate(tmp_path, settings)
     metrics = json.loads((out / "metrics.json").read_text())
@@ -173,10 +167,10 @@ def test_the_probabilities_are_those_of_the_whole_file_bit_for_bit_also_from_sto
     base = onnx.load(backbone / "backbone.onnx")
     model = graphs.join(base, linear_head(graphs.output_width(base)))
     helper.set_model_props(model, {"classes": json.dumps(CLASSES)})
-    graphs.save(model, tmp_path / "model.onnx")
+    graphs.save(model, inputs_of(tmp_path).model)
     photo = tmp_path / "photos" / rows[0].path
     Image.fromarray(noise(0, 300, 400)).save(photo)
-    write_accepted(tmp_path / "accepted.parquet", rows, tmp_path / "photos")
+    write_accepted(inputs_of(tmp_path).accepted, rows, tmp_path / "photos")
     whole = Session(model, threads=1)
     expected = [whole(read(tmp_path / "photos" / row.path)[None])[0] for row in rows]
     for _ in range(2):
@@ -185,7 +179,9 @@ def test_the_probabilities_are_those_of_the_whole_file_bit_for_bit_also_from_sto
         photo.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize(("file", "stage"), [("model.onnx", "export"), ("accepted.parquet", "validation")])
+@pytest.mark.parametrize(
+    ("file", "stage"), [("export/model.onnx", "export"), ("validation/accepted.parquet", "validation")]
+)
 @pytest.mark.usefixtures("rows")
 def test_a_missing_input_names_the_stage_to_run(tmp_path: Path, settings: Params, file: str, stage: str) -> None:
     (tmp_path / file).unlink()

@@ -1,5 +1,4 @@
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from tasks.common.errors import GraftError, QuarantineKind
 from tasks.tables import accepted, manifest, predictions, quarantine, reference
+from tasks.tables.predictions import Predictions
 
 CLASSES = ["dark", 'with "quotes"\nand ä']
 PROBABILITIES = np.random.default_rng(0).random((3, 2), np.float32)
@@ -63,25 +63,29 @@ def test_reference_predictions_are_read_as_they_were_written(tmp_path: Path) -> 
     assert pq.read_schema(tmp_path / "reference.parquet").names == ["path", "probabilities"]
 
 
-def test_predictions_carry_the_class_names_in_their_metadata(tmp_path: Path) -> None:
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     file = tmp_path / "predictions.parquet"
     known = np.array([1, 0.5, 0], np.float32)
-    predictions.write(file, ["1", "2", "3"], ["a", "b", "b"], ["b", "b", "a"], PROBABILITIES, CLASSES, known)
-    table = pq.read_table(file)
-    assert json.loads((table.schema.metadata or {})[b"classes"]) == CLASSES
-    assert table.drop_columns(["probabilities"]).to_pylist() == [
-        {"path": "1", "label": "a", "predicted": "b", "known": 1.0},
-        {"path": "2", "label": "b", "predicted": "b", "known": 0.5},
-        {"path": "3", "label": "b", "predicted": "a", "known": 0.0},
-    ]
-    np.testing.assert_array_equal(np.array(table["probabilities"].to_pylist(), np.float32), PROBABILITIES)
+    table = Predictions(
+        ["1", "2", "3"], ["x", "y", "z"], ["a", "b", "b"], ["b", "b", "a"], PROBABILITIES, CLASSES, known
+    )
+    predictions.write(file, table)
+    *texts, probabilities, classes, scores = predictions.read(file)
+    assert texts == list(table[:4])
+    assert classes == CLASSES
+    np.testing.assert_array_equal(probabilities, PROBABILITIES)
+    np.testing.assert_array_equal(scores, known)
+    assert pq.read_table(file).drop_columns(["probabilities"]).to_pylist()[0] == {
+        "path": "1", "sha256": "x", "label": "a", "predicted": "b", "known": 1.0,
+    }  # fmt: skip
 
 
 def test_predictions_of_a_file_that_does_not_say_what_it_knows_have_nulls_there(tmp_path: Path) -> None:
     file = tmp_path / "predictions.parquet"
-    predictions.write(file, ["1"], ["a"], ["b"], PROBABILITIES[:1], CLASSES)
+    predictions.write(file, Predictions(["1"], ["x"], ["a"], ["b"], PROBABILITIES[:1], CLASSES))
     assert pq.read_table(file)["known"].to_pylist() == [None]
     assert str(pq.read_schema(file).field("known").type) == "float"
+    assert predictions.read(file).known is None
 
 
 @pytest.mark.parametrize(
