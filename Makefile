@@ -70,6 +70,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.novelty
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.backbones
 
 # Makes the bundled starter weights again, which takes about an hour (docs/starter.md).

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import webbrowser
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from flows import dvc, params_file, report, server, workspace
+from flows import comparison, dvc, params_file, promotion, report, server, workspace
 from flows.command import errors_in_one_line
 from flows.data import commands as data_commands
 from flows.data import layout, sources
@@ -18,6 +19,7 @@ from flows.dvc import Outcome
 from flows.live_display import LiveDisplay
 from flows.observer import observer
 from tasks.common import params
+from tasks.common.errors import GraftError
 
 PREFECT_DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -67,7 +69,50 @@ def train(
             stale = dvc.stale(root)
         if not stale:
             print("nothing to do: params, data and outputs are up to date")
-        _print_summary(root, _run_flow(Console()) if stale else [])
+        if stale:
+            _print_summary(root, *_run_flow(Console()))
+        else:
+            _print_summary(root, [], comparison.since_last_commit(root))
+
+
+@app.command("report")
+def open_report(
+    before: Annotated[
+        str | None, typer.Argument(metavar="[A]", help="Compare this commit, tag, branch or DVC experiment ...")
+    ] = None,
+    after: Annotated[
+        str, typer.Argument(metavar="[B]", help="... with this one; by default with what is in the workspace.")
+    ] = comparison.WORKSPACE,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the path of the page, and open no browser.")
+    ] = False,
+) -> None:
+    """Open the report of the run; with A, or A and B, compare two runs on the same test images."""
+    with errors_in_one_line():
+        root = workspace.find(Path.cwd())
+        page = report.REPORT
+        if before is not None:
+            page = comparison.PAGE
+            comparison.compare_revisions(root, before, after)
+        elif not (root / page).is_file():
+            message = f"{page} is missing: the stage 'evaluation' writes it. Run `graft train`, or `dvc pull`."
+            raise GraftError(message)
+        print(f"report  {page}")
+        if not no_open and not webbrowser.open((root / page).as_uri()):
+            print("no browser was found; open the file yourself")
+
+
+@app.command()
+def promote(
+    force: Annotated[bool, typer.Option("--force", help="Promote after a tie or a reject too.")] = False,
+) -> None:
+    """Tag the committed run as the next version if it beats the champion: exit code 0 (promote, tie) or 1 (reject)."""
+    with errors_in_one_line():
+        root = workspace.find(Path.cwd())
+        candidate = promotion.candidate(root)
+        champion = promotion.find_champion(root)
+        result = promotion.decide(root, candidate, champion, force=force)
+    sys.exit(result == "reject" and not force)
 
 
 @app.command(context_settings=PASS_ARGUMENTS_ON, add_help_option=False)
@@ -141,7 +186,8 @@ def _edit_params(root: Path, data: Path | None, backbone: str | None, assignment
         params.load(path)
 
 
-def _run_flow(console: Console) -> list[Outcome]:
+def _run_flow(console: Console) -> tuple[list[Outcome], str | None]:
+    """Run the flow; return how each stage ended, and the verdict against the last committed run."""
     for name, value in PREFECT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     console.print("[dim]starting Prefect ...[/]")
@@ -153,12 +199,12 @@ def _run_flow(console: Console) -> list[Outcome]:
     with display:
         token = observer.set(display)
         try:
-            return flow()
+            return flow(), display.verdict
         finally:
             observer.reset(token)
 
 
-def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
+def _print_summary(root: Path, outcomes: list[Outcome], verdict: str | None) -> None:
     seconds = sum(outcome.seconds for outcome in outcomes)
     notes = [f"note: {text}" for text in (*report.notes(root), report.starter_notice(root)) if text]
     warnings = [f"warning: {text}" for text in report.warnings(root)]
@@ -167,7 +213,9 @@ def _print_summary(root: Path, outcomes: list[Outcome]) -> None:
         "",
         f"test accuracy      {report.result(root)}",
         *(f"{stage:<19}{text}" for stage, text in training.items() if text),
+        *([f"last commit        {verdict}"] if verdict else []),
         f"model              {report.MODEL}",
+        *([f"report             {report.REPORT}"] if (root / report.REPORT).is_file() else []),
         f"validation report  {report.VALIDATION_REPORT}",
         f"seconds            {seconds:.1f}",
         *(["", *warnings] if warnings else []),

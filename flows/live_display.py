@@ -21,6 +21,7 @@ class LiveDisplay(RunObserver):
 
     def __init__(self, console: Console) -> None:
         """Show the run on that console."""
+        self.verdict: str | None = None
         self._console = console
         self._ended: list[tuple[str, str, str, str]] = []
         self._running: tuple[str, float] | None = None
@@ -57,6 +58,10 @@ class LiveDisplay(RunObserver):
     def on_end(self, outcome: Outcome) -> None:
         """Show how a stage ended."""
         self._finish(SYMBOLS[outcome.how], outcome.stage, outcome.how, f"{outcome.seconds:.1f} s")
+
+    def on_comparison(self, verdict: str) -> None:
+        """Keep the verdict for the summary of the run."""
+        self.verdict = verdict
 
     def on_failure(self, stage: str) -> None:
         """Show that a stage failed."""

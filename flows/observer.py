@@ -20,6 +20,9 @@ class RunObserver:
     def on_end(self, outcome: Outcome) -> None:
         """Handle the end of a stage that succeeded."""
 
+    def on_comparison(self, verdict: str) -> None:
+        """Handle the verdict on the run against the last committed one."""
+
     def on_failure(self, stage: str) -> None:
         """Handle the failure of a stage."""
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tasks.common.errors import GraftError
+
 SECONDS_TO_END = 10.0
 
 
@@ -44,6 +46,30 @@ def run(command: Sequence[str], root: Path, on_line: Callable[[str], None]) -> E
     except BaseException:
         _end_group(process)
         raise
+
+
+def run_module(root: Path, module: str, *arguments: str, prefix: str, show: bool = False) -> str:
+    """Run the command of a module in the folder `root` and return its output; `show` prints it instead.
+
+    With `show`, its warnings are printed too. Raises GraftError with its error line, which begins with `prefix`.
+    """
+    sys.stdout.flush()
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=root,
+        env=environment(),
+        stdout=None if show else subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        errors = [line.removeprefix(prefix) for line in done.stderr.splitlines() if line.startswith(prefix)]
+        raise GraftError(errors[-1] if errors else f"{module} failed: {done.stderr.strip()}")
+    if show:
+        sys.stderr.write(done.stderr)
+    return done.stdout or ""
 
 
 def environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ from tasks.common import params
 from tasks.common.hashing import hash_file
 from tasks.common.text import count, printable
 
+REPORT = Path("artifacts/evaluation/report.html")
 MODEL = Path("artifacts/export/model.onnx")
 VALIDATION_REPORT = Path("artifacts/validation/report.html")
 VALIDATION_SUMMARY = Path("artifacts/validation/summary.json")

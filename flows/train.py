@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect import Task, flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import dvc, pipeline, report, workspace
+from flows import comparison, dvc, markdown, pipeline, report, workspace
 from flows.data import layout
 from flows.dvc import Outcome, StageError
 from flows.observer import observer
@@ -41,6 +41,7 @@ def train() -> list[Outcome]:
             _publish(root, outcomes)
             raise
         _publish(root, outcomes)
+        _publish_report(root)
     return outcomes
 
 
@@ -54,6 +55,16 @@ def _publish(root: Path, outcomes: list[Outcome]) -> None:
     for warning in report.warnings(root, {outcome.stage for outcome in outcomes}):
         log.warning(warning)
     create_table_artifact(report.table(root, outcomes), key="train", description=report.description(root, outcomes))
+
+
+def _publish_report(root: Path) -> None:
+    """Compare the run with the last committed one and publish the report as Markdown, if there are results."""
+    verdict = comparison.since_last_commit(root)
+    if verdict is not None:
+        get_run_logger().info("against the last commit: %s", verdict)
+        observer.get().on_comparison(verdict)
+    if (root / report.METRICS).is_file():
+        create_markdown_artifact(markdown.document(root, verdict), key="report", description="The results of the run.")
 
 
 def may_succeed_later(_task: Task[..., Any], _run: object, state: State[Any]) -> bool:

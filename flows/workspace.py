@@ -26,6 +26,11 @@ def find(start: Path) -> Path:
     return root
 
 
+def repository(root: Path, marker: str) -> Path:
+    """Return the folder of the repository around `root`: that of Git for the marker `.git`, of DVC for `.dvc`."""
+    return _nearest(root, marker) or root
+
+
 @contextmanager
 def lock(root: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Hold the workspace; while another run holds it, report that once through `on_wait` and wait for its end.
@@ -33,8 +38,8 @@ def lock(root: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
     The kernel releases the lock when its process ends, even if that is killed.
     """
     # A .dvc folder below that of the repository would start a DVC repository of its own, without cache and remotes.
-    repository = _nearest(root, ".dvc") or root
-    folder = repository / ".dvc" / "tmp" / "graft" / root.relative_to(repository)
+    top = repository(root, ".dvc")
+    folder = top / ".dvc" / "tmp" / "graft" / root.relative_to(top)
     folder.mkdir(parents=True, exist_ok=True)
     pid_file = folder / "run.pid"
     file_lock = FileLock(folder / "run.lock")

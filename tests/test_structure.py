@@ -29,6 +29,7 @@ def test_every_package_under_tasks_is_a_stage_or_shared_by_stages(imports: grimp
     assert packages - set(STAGES) == {
         "calibration",
         "common",
+        "comparison",
         "extraction",
         "images",
         "networks",

@@ -75,6 +75,7 @@ def _make_row(entry: Entry) -> Row:
         entry.label,
         given_split=entry.split,
         given_group=entry.group,
+        attributes=entry.attributes,
         kind=entry.kind,
         reason=entry.reason,
     )

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+from tasks.calibration.intervals import wilson_interval
 
 
 def overall_metrics(
@@ -30,9 +31,3 @@ def class_metrics(actual: Sequence[str], predicted: Sequence[str], classes: Sequ
         {"class": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(images)}
         for name, precision, recall, f1, images in zip(classes, *columns, strict=True)
     ]
-
-
-def wilson_interval(hits: int, images: int, confidence: float) -> tuple[float, float]:
-    """Return E. B. Wilson's score interval of a share (JASA 22, 1927), which keeps its coverage near 0 and 1."""
-    interval = binomtest(hits, images).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)

@@ -17,12 +17,13 @@ from tasks.evaluation.inference import predict_test_images
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.measurements import Measurements, measure
 from tasks.evaluation.report.page import write_report
+from tasks.evaluation.slices import Slice
 from tasks.evaluation.thresholds import COLUMNS, missed_points
 from tasks.images.sources import image_folder
 from tasks.onnx import graphs
 from tasks.onnx.model_metadata import read_metadata
 from tasks.store import Store
-from tasks.tables import accepted, predictions
+from tasks.tables import accepted, manifest, predictions
 from tasks.tables.predictions import Predictions
 
 NAME = "evaluation"
@@ -42,7 +43,7 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
     graph = onnx.load(require(inputs.model, "export"))
     metadata = read_metadata(graphs.metadata(graph), str(inputs.model))
     test = predict_test_images(graph, images, rows, metadata.classes, params.evaluation.confidence, store)
-    measurements = measure(test, metadata)
+    measurements = measure(test, metadata, manifest.read(inputs.manifest))
     digests = [row.sha256 for row in rows]
     labels, guesses = test.labels(), test.guesses()
     table = Predictions(test.paths, digests, labels, guesses, test.probabilities, test.classes, test.known)
@@ -63,8 +64,9 @@ def _write_tables(out: Path, labels: Sequence[str], guesses: Sequence[str], meas
     pairs = [{"actual": label, "predicted": guess} for label, guess in zip(labels, guesses, strict=True)]
     _write_csv(out / "confusion.csv", ["actual", "predicted"], pairs)
     _write_csv(out / "classes.csv", list(measurements.classes[0]), measurements.classes)
-    # DVC demands the file in every run: without points, it has the names of the columns alone.
+    # DVC demands the files in every run: without points or slices, they have the names of the columns alone.
     _write_csv(out / "operating_points.csv", COLUMNS, measurements.points)
+    _write_csv(out / "slices.csv", list(Slice._fields), [row._asdict() for row in measurements.slices.rows])
 
 
 def _sentences(metrics: Mapping[str, Any], points: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.calibration.intervals import wilson_interval
 from tasks.common.text import printable
-from tasks.evaluation.metrics import wilson_interval
 
 Floats = npt.NDArray[np.float32]
 

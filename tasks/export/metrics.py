@@ -1,10 +1,10 @@
 """The quality of predictions for images that the model had not seen."""
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from tasks.calibration.intervals import wilson_interval
 from tasks.tables.held_out import HeldOut
 
 
@@ -26,12 +26,3 @@ def measure(table: HeldOut, confidence: float) -> dict[str, Any]:
         "macro_f1": float(f1.mean()),
         "images": len(actual),
     }
-
-
-def wilson_interval(hits: int, images: int, confidence: float) -> tuple[float, float]:
-    """Return E. B. Wilson's score interval of a share (JASA 22, 1927), which keeps its coverage near 0 and 1."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = hits / images, z * z / images
-    middle = (share + spread / 2) / (1 + spread)
-    half = (share * (1 - share) * spread + spread * spread / 4) ** 0.5 / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)

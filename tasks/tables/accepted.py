@@ -25,9 +25,13 @@ class Accepted(NamedTuple):
 
 
 def write(path: Path, manifest: pa.Table, mask: npt.NDArray[np.bool_]) -> None:
-    """Write the rows of the manifest where `mask`, bool [N], is true, without the columns of the quarantine."""
+    """Write the rows of the manifest where `mask`, bool [N], is true.
+
+    The columns of the quarantine are left out, and so are the attributes: nothing is trained on these, so that another
+    camera in the user's table makes no stage stale but the report.
+    """
     with atomic_file(path) as temporary:
-        pq.write_table(manifest.filter(pa.array(mask)).drop_columns(["kind", "reason"]), temporary)
+        pq.write_table(manifest.filter(pa.array(mask)).drop_columns(["attributes", "kind", "reason"]), temporary)
 
 
 def read(path: Path) -> list[Accepted]:

@@ -1,6 +1,6 @@
 """`manifest.parquet`: one row for each file of the dataset, in the order of the paths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("contrast", pa.float32()),
     ("entropy", pa.float32()),
     ("sharpness", pa.float32()),
+    ("attributes", pa.map_(pa.string(), pa.string())),
     ("kind", pa.string()),
     ("reason", pa.string()),
 ]
@@ -51,6 +52,8 @@ class Row(NamedTuple):
     are equal. `brightness`, `contrast`, `shadows` and `highlights` are mean, standard deviation, 5th and 99th
     percentile of the perceived brightness (HSP), in 0..1; `entropy` is the mean of the channels' histograms in bits,
     0..8; `sharpness`, >= 0, is the standard deviation of the edges of a copy of at most 64 pixels.
+
+    `attributes` are the cells of further columns of the dataset's table, by the names of these columns.
     """
 
     path: str
@@ -74,6 +77,7 @@ class Row(NamedTuple):
     contrast: float | None = None
     entropy: float | None = None
     sharpness: float | None = None
+    attributes: Mapping[str, str] | None = None
     kind: QuarantineKind | None = None
     reason: str | None = None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.common.errors import QuarantineKind
-from tasks.common.files import atomic_file
+from tasks.common.files import atomic_file, require
 
 
 class Quarantined(NamedTuple):
@@ -27,3 +27,10 @@ def write(path: Path, rows: Iterable[Quarantined]) -> None:
         writer.writerow(Quarantined._fields)
         for row in rows:
             (quoting_writer if any("\r" in value for value in row) else writer).writerow(row)
+
+
+def read(path: Path) -> list[Quarantined]:
+    """Return the rows that `write` wrote; raises GraftError when the file is missing."""
+    with require(path, "validation").open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return [Quarantined(row["path"], row["label"], QuarantineKind(row["kind"]), row["reason"]) for row in rows]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from PIL import Image
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
+
+from tests.flows.repositories import commit_run, make_repository, shown
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,20 @@ def _end_of_events() -> Iterator[None]:
     """
     yield
     EventsWorker.drain_all(at_exit=False)
+
+
+@pytest.fixture(scope="session")
+def committed_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a repository with one committed run: 30 test images, of which the run gets all ten red ones wrong."""
+    folder = make_repository(tmp_path_factory.mktemp("committed") / "template")
+    commit_run(folder, shown(range(30), wrong=range(0, 30, 3)), "first", trained=range(30, 33))
+    return folder
+
+
+@pytest.fixture
+def committed(committed_template: Path, tmp_path: Path) -> Path:
+    """Copy the repository with one committed run."""
+    return shutil.copytree(committed_template, tmp_path / "repository")
 
 
 def write_summary_of_validation(

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
-from flows import cli, dvc, server
+from flows import cli, comparison, dvc, report, server
 from flows import workspace as workspaces
 from tests.conftest import ROOT
 from tests.flows.conftest import write_classes, write_evaluation, write_summary_of_validation
@@ -127,13 +127,19 @@ def test_with_nothing_stale_the_command_says_so_and_ends_in_the_summary_without_
 ) -> None:
     write_summary_of_validation(trained_workspace, median_side=640, warnings=["classes are uneven: 900 against 12"])
     write_evaluation(trained_workspace, {"circle": (1.0, 50), "square": (0.0, 1)})
+    for file in (comparison.PREDICTIONS, report.REPORT):
+        (trained_workspace / file).touch()
     script = "import sys; from flows.cli import app; app(standalone_mode=False); assert 'prefect' not in sys.modules"
     command = [sys.executable, "-c", script, "train"]
     completed = subprocess.run(
         command, cwd=trained_workspace, env=environment, capture_output=True, text=True, check=True
     )
     assert completed.stdout.startswith("nothing to do: params, data and outputs are up to date\n")
-    assert "model              artifacts/export/model.onnx\n" in completed.stdout
+    assert (
+        "last commit        nothing to compare with: there is no commit yet\n"
+        "model              artifacts/export/model.onnx\n"
+        "report             artifacts/evaluation/report.html\n"
+    ) in completed.stdout
     assert "test accuracy      90.0 % (95 % interval 80.0 to 95.0, 1,200 images), macro F1 70.0 %\n" in completed.stdout
     assert (
         "\nwarning: classes are uneven: 900 against 12\nwarning: class 'square' has recall 0 over 1 test image\n"

@@ -12,7 +12,7 @@ from prefect.client.schemas import TaskRun
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.logging.handlers import APILogHandler
 
-from flows import dvc, train
+from flows import comparison, dvc, train
 from flows.dvc import Outcome, StageError
 from tasks.common.errors import ParamsError
 from tests.flows.conftest import write_evaluation
@@ -100,10 +100,11 @@ def test_the_progress_of_a_stage_is_an_artifact_of_the_run(two_runs: list[Run]) 
     assert (artifact["type"], artifact["data"], artifact["description"]) == expected
 
 
-def test_warnings_are_logged_as_such_and_stand_in_the_description_of_the_table(
+def test_warnings_are_logged_as_such_and_stand_in_the_artifacts_of_the_run(
     trained_workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_evaluation(trained_workspace, {"circle": (1.0, 50), "square": (0.0, 1)})
+    (trained_workspace / comparison.PREDICTIONS).touch()
     monkeypatch.chdir(trained_workspace)
     run_id = train.train(return_state=True).state_details.flow_run_id
     APILogHandler().flush()
@@ -113,9 +114,14 @@ def test_warnings_are_logged_as_such_and_stand_in_the_description_of_the_table(
         logs = client.request("POST", "/logs/filter", json=query).json()
         table_query = {"artifacts": of_run | {"key": {"any_": ["train"]}}}
         [table] = client.request("POST", "/artifacts/filter", json=table_query).json()
+        report_query = {"artifacts": of_run | {"key": {"any_": ["report"]}}}
+        [report] = client.request("POST", "/artifacts/filter", json=report_query).json()
     warning = "class 'square' has recall 0 over 1 test image"
     assert [(line["level"], line["message"]) for line in logs] == [(logging.WARNING, warning)]
     assert table["description"].endswith(f"macro F1 70.0 %.\n\n- warning: {warning}")
+    assert report["type"] == "markdown"
+    assert f"\n- {warning}\n" in report["data"]
+    assert "Against the last commit: nothing to compare with: there is no commit yet." in report["data"]
 
 
 def test_a_stage_downstream_of_a_change_runs_and_the_rest_does_not(

@@ -80,17 +80,16 @@ def test_a_head_param_runs_the_head_and_what_follows_and_nothing_before(trained:
     assert ran == ["head", "finetuning", "export", "evaluation"]
 
 
-def test_a_comment_in_the_networks_package_runs_the_stages_that_use_it_and_nothing_else(
+def test_a_comment_in_the_networks_package_makes_the_stages_that_use_it_stale_and_nothing_else(
     trained: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     with (folder / "tasks" / "networks" / "cuts.py").open("a") as file:
         file.write("# A comment.\n")
     (folder / "tasks" / "networks" / "saving.py").touch()
-    output = dvc("repro", cwd=folder)
-    ran = [stage for stage in stage_names(folder) if f"Running stage '{stage}'" in output]
-    assert ran == ["backbone", "head", "finetuning", "export"]
-    assert json.loads(dvc("status", "--json", cwd=folder)) == {}
+    # Run again, these stages write the same bytes, as the second clone shows, so that no other stage becomes stale.
+    stale = json.loads(dvc("status", "--json", cwd=folder))
+    assert [stage for stage in stage_names(folder) if stage in stale] == ["backbone", "head", "finetuning", "export"]
 
 
 def test_pushed_outputs_can_be_pulled_into_a_fresh_clone_that_has_nothing_to_run(trained: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The files of a dataset's folder with the class and the split that their folders give them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ class Entry(NamedTuple):
 
     `split` (train, val or test) and `group` are None where neither folders nor a table give them. A folder that cannot
     be used is an entry too; its path ends in a slash unless it is a link. `label` is "" where a file has no class.
+    `attributes` are further columns of a table, None without any.
     """
 
     path: str
@@ -25,6 +26,7 @@ class Entry(NamedTuple):
     reason: str | None = None
     split: str | None = None
     group: str | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 def list_files(root: Path) -> list[Entry]:

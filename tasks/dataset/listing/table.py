@@ -25,7 +25,7 @@ def list_table(root: Path, table: str, columns: Columns) -> list[Entry]:
     """List the images of the table `table`, a path below `root`, and the other visible files there, sorted by path.
 
     Paths in the table are relative to its folder. A file that cannot be used has a kind and a reason; nothing outside
-    `root` is opened.
+    `root` is opened. The attributes of an image that is listed twice are those of its first line.
 
     Raises:
         GraftError: The table cannot be used, gives an image two labels, splits or groups, has another split than train,
@@ -141,7 +141,7 @@ def _describe(files: _Files, table: str, file: str, line: Line) -> Entry:
         kind, reason = QuarantineKind.UNLABELLED, "has no label"
     if kind is not None:
         reason = f"{reason} ({line.location} of {printable(table)})"
-    return Entry(item.path, line.label, kind, reason, split, line.group.strip() or None)
+    return Entry(item.path, line.label, kind, reason, split, line.group.strip() or None, line.attributes)
 
 
 def _describe_difference(earlier: Entry, first: Line, later: Entry, second: Line) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tasks.common.errors import GraftError, did_you_mean
 from tasks.common.params import Columns
 from tasks.common.text import count, printable
+from tasks.dataset.listing.attributes import Attributes
 
 PARQUET_MAGIC = b"PAR1"
 REQUIRED = ("path", "label")
@@ -25,13 +26,17 @@ BATCH_ROWS = 10_000
 
 
 class Line(NamedTuple):
-    """One image in the table: where it stands there, such as `line 7`, and its cells; absent cells are empty."""
+    """One image in the table: where it stands there, such as `line 7`, and its cells; absent cells are empty.
+
+    `attributes` are the cells of other columns by the columns' names, without empty ones; None if there are none.
+    """
 
     location: str
     path: str
     label: str
     split: str
     group: str
+    attributes: dict[str, str] | None
 
 
 def read_lines(file: Path, columns: Columns) -> Iterator[Line]:
@@ -64,6 +69,7 @@ def _read_csv(file: Path, columns: Columns) -> Iterator[Line]:
         reader = csv.reader(chain([first], lines), delimiter=delimiter, skipinitialspace=True, strict=True)
         header = [name.strip() for name in next(reader, [])]
         positions = _find_columns(file, header, columns)
+        attributes = Attributes(file, header, positions, [True] * len(header))
         for cells in _read_rows(reader):
             if not any(cells):
                 continue
@@ -72,7 +78,10 @@ def _read_csv(file: Path, columns: Columns) -> Iterator[Line]:
                 cell_count = count(len(cells), "cell")
                 message = f"{printable(str(file))}, {location}: {cell_count}; expected {len(header)}, as in line 1."
                 raise GraftError(message)
-            yield Line(location, *("" if position is None else cells[position] for position in positions))
+            path, label, split, group = ("" if position is None else cells[position] for position in positions)
+            others = attributes.read([cells[position] for position in attributes.positions])
+            yield Line(location, path, label, split, group, others)
+    attributes.report()
 
 
 def _read_rows(reader: Any) -> Iterator[list[str]]:
@@ -111,7 +120,10 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Line]:
                     "expected text, whole numbers or booleans."
                 )
                 raise GraftError(message)
-        names = [None if position is None else schema.names[position] for position in positions]
+        usable = [_becomes_text(field.type) or _describes(field.type) for field in schema]
+        attributes = Attributes(file, schema.names, positions, usable)
+        all_positions = [*positions, *attributes.positions]
+        names = [None if position is None else schema.names[position] for position in all_positions]
         number = 0
         for batch in table.iter_batches(BATCH_ROWS, columns=[name for name in names if name is not None]):
             texts = [
@@ -120,8 +132,10 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Line]:
             ]
             for cells in zip(*texts, strict=True):
                 number += 1
+                path, label, split, group, *others = cells
                 if any(cells):
-                    yield Line(f"row {number:,}", *cells)
+                    yield Line(f"row {number:,}", path, label, split, group, attributes.read(others))
+    attributes.report()
 
 
 def _becomes_text(kind: pa.DataType) -> bool:
@@ -135,6 +149,11 @@ def _becomes_text(kind: pa.DataType) -> bool:
         or pa.types.is_boolean(kind)
         or pa.types.is_null(kind)
     )
+
+
+def _describes(kind: pa.DataType) -> bool:
+    """Return whether values that are no labels may still be attributes."""
+    return pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_date(kind)
 
 
 def _find_columns(file: Path, header: Sequence[str], columns: Columns) -> list[int | None]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from tasks.common.params import Params
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.measurements import Measurements
+from tasks.evaluation.report.data import describe_data
+from tasks.evaluation.report.slices import describe_slices
 from tasks.evaluation.test_set import TestSet
 from tasks.pages import rendering
 from tasks.pages.gallery import SIDE, Gallery
@@ -15,7 +17,12 @@ MAX_PICTURES = 3000
 
 
 def write_report(
-    file: Path, images: Path, inputs: Inputs, params: Params, test: TestSet, measurements: Measurements
+    file: Path,
+    images: Path,
+    inputs: Inputs,
+    params: Params,
+    test: TestSet,
+    measurements: Measurements,  # noqa: ARG001
 ) -> None:
     """Write the page; the same arguments and files give the same bytes.
 
@@ -25,6 +32,8 @@ def write_report(
     text = rendering.render(
         TEMPLATE,
         metrics=measurements.metrics,
+        data=describe_data(inputs, gallery),
+        slices=describe_slices(measurements.slices, len(test.paths), measurements.metrics["accuracy"]),
         # The last one, since the parts add their pictures to it.
         sheets=gallery.sheets(),
         side=SIDE,

@@ -26,13 +26,16 @@ def check(path: Path) -> tuple[QuarantineKind | None, str | None]:
 
 
 def test_rows_come_in_the_order_of_the_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = [Entry(f"{number}.png", "cat", split="val", group="g") for number in range(20)]
+    entries = [
+        Entry(f"{number}.png", "cat", split="val", group="g", attributes={"number": str(number)})
+        for number in range(20)
+    ]
     for entry in entries:
         write_photo(tmp_path / entry.path, 3000 if entry.path == "0.png" else 30)
     monkeypatch.chdir(tmp_path)
     rows = list(scan_files(Path(), entries, 100))
-    assert [(row.path, row.label, row.given_split, row.given_group) for row in rows] == [
-        (entry.path, "cat", "val", "g") for entry in entries
+    assert [(row.path, row.label, row.given_split, row.given_group, row.attributes) for row in rows] == [
+        (entry.path, "cat", "val", "g", entry.attributes) for entry in entries
     ]
     assert [row.height for row in rows] == [3000] + [30] * 19
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
+from tasks.evaluation.slices import Slice
 from tasks.evaluation.stage import evaluate_model
 from tasks.evaluation.thresholds import COLUMNS
 from tasks.images.decoding import read
@@ -18,7 +19,9 @@ from tasks.onnx import graphs
 from tasks.onnx.resize import Resize, resize_graph
 from tasks.onnx.sessions import Session
 from tasks.store import Store
+from tasks.tables import manifest
 from tasks.tables.accepted import Accepted
+from tasks.tables.manifest import Row
 from tests.graft.models import METADATA, write_colour_model
 from tests.tasks.conftest import noise, write_accepted, write_photos
 from tests.tasks.evaluation.projects import inputs_of, write_inputs
@@ -147,6 +150,28 @@ def test_the_thresholds_in_the_file_are_tested_on_the_test_images(
             "recall 66.7% (95% interval 20.8% to 93.9%)"
         ),
     ]
+
+
+def test_kinds_of_images_are_compared_in_a_table_and_on_the_page_with_hostile_names_as_text(
+    tmp_path: Path, settings: Params, rows: list[Accepted]
+) -> None:
+    inputs = inputs_of(tmp_path)
+    table = [Row(f"{n}.png", "dark", attributes={"<i>": "<b>" if n % 2 else "x"}) for n in range(20)]
+    test = [row._replace(path=path) for row, (path, *_) in zip([rows[0]] * 20, table, strict=True)]
+    for row in test:
+        (tmp_path / "photos" / row.path).write_bytes((tmp_path / "photos" / rows[0].path).read_bytes())
+    write_inputs(tmp_path, test)
+    manifest.write(inputs.manifest, table)
+    out = evaluate(tmp_path, settings)
+    header, *lines = (out / "slices.csv").read_text().splitlines()
+    assert header.split(",") == list(Slice._fields)
+    assert sorted(line.split(",")[:4] for line in lines) == [
+        ["<i>", "<b>", "table", "10"],
+        ["<i>", "x", "table", "10"],
+    ]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<bdi>&lt;i&gt;</bdi>" in page
+    assert "<i>" not in page
 
 
 def test_an_image_that_changed_since_the_scan_is_refused_by_name(

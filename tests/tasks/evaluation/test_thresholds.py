@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.metrics import wilson_interval
+from tasks.calibration.intervals import wilson_interval
 from tasks.evaluation.thresholds import COLUMNS, measure_points, measure_sets, measure_unknown, missed_points
 
 CLASSES = ["a", "b", "c"]

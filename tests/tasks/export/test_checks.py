@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from tasks.export.metrics import wilson_interval
 from tasks.export.validation_sample import ValidationSample
 from tasks.export.variants.variant import RefusedError, check_equal
 
@@ -53,12 +52,3 @@ def test_a_variant_that_differs_is_refused_with_its_figures(
         f"on 2 validation images its top class differs from that of model.onnx {changed} times, and {difference}; at "
         "most 1e-02 is allowed"
     )
-
-
-@pytest.mark.parametrize(("hits", "images"), [(0, 5), (3, 10), (10, 10), (990, 1000)])
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_the_interval_is_that_of_scipy(hits: int, images: int, confidence: float) -> None:
-    from scipy.stats import binomtest
-
-    expected = binomtest(hits, images).proportion_ci(confidence, method="wilson")
-    assert wilson_interval(hits, images, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)

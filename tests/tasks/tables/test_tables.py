@@ -13,8 +13,9 @@ from tasks.tables.predictions import Predictions
 CLASSES = ["dark", 'with "quotes"\nand ä']
 PROBABILITIES = np.random.default_rng(0).random((3, 2), np.float32)
 GOOD = manifest.Row(
-    "a/1.png", "a", "train", sha256="0" * 64, phash=2**64 - 1, group=3, format="PNG", width=20, height=30, bytes=400
-)
+    "a/1.png", "a", "train", sha256="0" * 64, phash=2**64 - 1, group=3, format="PNG", width=20, height=30, bytes=400,
+    attributes={"site": "ä", "camera": "1"},
+)  # fmt: skip
 BAD = manifest.Row("a/2.txt", "a", sha256="1" * 64, bytes=3, kind=QuarantineKind.DAMAGED, reason="damaged: x")
 
 
@@ -22,19 +23,19 @@ def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     manifest.write(tmp_path / "manifest.parquet", [GOOD, BAD])
     table = manifest.read(tmp_path / "manifest.parquet")
     assert table.schema == manifest.SCHEMA
-    assert table.to_pylist() == [GOOD._asdict(), BAD._asdict()]
+    assert table.to_pylist(maps_as_pydicts="strict") == [GOOD._asdict(), BAD._asdict()]
 
 
 def test_a_row_of_the_manifest_has_the_columns_of_its_schema() -> None:
     assert list(manifest.Row._fields) == manifest.SCHEMA.names
 
 
-def test_accepted_images_are_the_chosen_rows_of_the_manifest(tmp_path: Path) -> None:
+def test_accepted_images_are_the_chosen_rows_of_the_manifest_without_their_attributes(tmp_path: Path) -> None:
     manifest.write(tmp_path / "manifest.parquet", [BAD, GOOD])
     table = manifest.read(tmp_path / "manifest.parquet")
     accepted.write(tmp_path / "accepted.parquet", table, np.array([False, True]))
     assert accepted.read(tmp_path / "accepted.parquet") == [accepted.Accepted("a/1.png", "a", "train", "0" * 64, 3)]
-    assert pq.read_schema(tmp_path / "accepted.parquet").names == manifest.SCHEMA.names[:-2]
+    assert pq.read_schema(tmp_path / "accepted.parquet").names == manifest.SCHEMA.names[:-3]
 
 
 def test_names_with_commas_quotes_and_line_ends_are_quoted_in_the_quarantine(tmp_path: Path) -> None:
@@ -52,6 +53,7 @@ def test_names_with_commas_quotes_and_line_ends_are_quoted_in_the_quarantine(tmp
         ["a/Icon\r", "a", "other_file", "not an image by name or content"],
         ["loose.png", "", "no_class", "lies in no class folder"],
     ]
+    assert quarantine.read(tmp_path / "quarantine.csv") == rows
 
 
 def test_reference_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -90,8 +92,8 @@ def test_predictions_of_a_file_that_does_not_say_what_it_knows_have_nulls_there(
 
 @pytest.mark.parametrize(
     ("read", "stage"),
-    [(manifest.read, "dataset"), (accepted.read, "validation")],
-    ids=["manifest", "accepted"],
+    [(manifest.read, "dataset"), (accepted.read, "validation"), (quarantine.read, "validation")],
+    ids=["manifest", "accepted", "quarantine"],
 )
 def test_a_missing_table_names_the_stage_to_run(tmp_path: Path, read: Callable[[Path], object], stage: str) -> None:
     with pytest.raises(GraftError, match=f"Run `dvc repro {stage}`"):

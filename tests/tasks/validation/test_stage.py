@@ -59,9 +59,9 @@ def test_a_good_dataset_passes_every_check_with_all_outputs(good: Path) -> None:
     assert read_json(good / "summary.json") == {"images": 24, "median_side": 480.0} | empty
 
 
-def test_the_accepted_images_are_the_rows_of_the_manifest_without_kind_and_reason(good: Path) -> None:
+def test_the_accepted_images_are_the_rows_of_the_manifest_without_attributes_kind_and_reason(good: Path) -> None:
     table = pq.read_table(good / "accepted.parquet")
-    assert table.schema.names == [name for name in SCHEMA.names if name not in {"kind", "reason"}]
+    assert table.schema.names == [name for name in SCHEMA.names if name not in {"attributes", "kind", "reason"}]
     assert table.to_pylist() == to_table(GOOD).select(table.schema.names).to_pylist()
 
 

@@ -57,7 +57,7 @@ def list_csv(root: Path, content: str | bytes) -> list[Entry]:
     ],
 )
 def test_a_csv_file_gives_each_image_its_label(root: Path, content: str) -> None:
-    assert list_csv(root, content) == [Entry("img/1.png", "cat"), Entry("img/2.png", "dog")]
+    assert [entry[:2] for entry in list_csv(root, content)] == [("img/1.png", "cat"), ("img/2.png", "dog")]
 
 
 @pytest.mark.parametrize("label", ["007", "=cmd()", 'a "b"', "a\nb", "ä", " cat", "true", "1e5", "NA"])
@@ -101,9 +101,63 @@ def test_a_parquet_file_gives_each_image_its_label_as_text(root: Path, labels: A
         pa.table({"label": labels, "x": [1.5, 2.5], "path": list(IMAGES), "split": ["val", None]}), root / "t"
     )
     assert list_table(root, "t", COLUMNS) == [
-        Entry("img/1.png", expected[0], split="val"),
-        Entry("img/2.png", expected[1]),
+        Entry("img/1.png", expected[0], split="val", attributes={"x": "1.5"}),
+        Entry("img/2.png", expected[1], attributes={"x": "2.5"}),
     ]
+
+
+def attributes_of(entries: list[Entry]) -> list[Any]:
+    return [entry.attributes for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        pytest.param("camera,site", ["A,007", " x ,"], [{"camera": "A", "site": "007"}, {"camera": "x"}], id="text"),
+        pytest.param("camera,", ["a,b", ",b"], [{"camera": "a"}, None], id="a column without a name"),
+        pytest.param("x,split", ["1,train", "2,test"], [{"x": "1"}, {"x": "2"}], id="beside a column that is used"),
+    ],
+)
+def test_other_columns_of_a_table_are_attributes_of_its_images(
+    root: Path, header: str, cells: list[str], expected: list[Any]
+) -> None:
+    content = f"path,label,{header}\nimg/1.png,cat,{cells[0]}\nimg/2.png,dog,{cells[1]}\n"
+    assert attributes_of(list_csv(root, content)) == expected
+
+
+def test_an_image_that_is_listed_twice_has_the_attributes_of_its_first_line(root: Path) -> None:
+    content = "path,label,x\nimg/1.png,cat,1\nimg/2.png,dog,2\nimg/1.png,cat,3\n"
+    assert attributes_of(list_csv(root, content)) == [{"x": "1"}, {"x": "2"}]
+
+
+def test_what_the_limits_of_attributes_leave_out_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = ["a", "a", *(f"c{number}" for number in range(33))]
+    rows = [",".join([path, label, *["x" * 101] * 3, *["y"] * 32]) for path, label in zip(IMAGES, "cd", strict=True)]
+    entries = list_csv(root, "\n".join([",".join(["path", "label", *header]), *rows]))
+    expected = {"c0": "x" * 99 + "…"} | {f"c{number}": "y" for number in range(1, 32)}
+    assert attributes_of(entries) == [expected, expected]
+    warning = f"dataset: warning: {root / 'labels.csv'}: "
+    assert capsys.readouterr().err.splitlines() == [
+        f"{warning}the report leaves out column 'a' (the same name twice)",
+        f"{warning}the report leaves out column 'c32' (after the first 32)",
+        f"{warning}cells of more than 100 characters in column 'c0' were cut",
+    ]
+
+
+def test_columns_of_parquet_that_are_neither_text_nor_numbers_are_left_out_and_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns: dict[str, Any] = {"path": list(IMAGES), "label": ["a", "b"]}
+    columns |= {
+        "day": pa.array([0, None], pa.date32()),
+        "boxes": [[1], [2]],
+        "bytes": [b"1", b"2"],
+        "x.y": [True, None],
+    }
+    pq.write_table(pa.table(columns), root / "t")
+    assert attributes_of(list_table(root, "t", COLUMNS))[:2] == [{"day": "1970-01-01", "x.y": "true"}, None]
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith(": the report leaves out columns 'boxes' and 'bytes' (neither text nor numbers)")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Compares two runs on the test images that both have predicted, for a person and for the gate before a model."""
