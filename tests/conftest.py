@@ -5,11 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from selenium import webdriver
+
+from flows.server import SERVER_ENVIRONMENT
+from tasks.common import params
+from tasks.common.params import Params
 
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -68,6 +73,54 @@ def trained_template(workspace_template: Path, tmp_path_factory: pytest.TempPath
     shutil.copytree(workspace_template, folder)
     call(sys.executable, "-m", "dvc", "repro", "-q", cwd=folder)
     (folder / "calls.txt").unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings() -> Params:
+    """Give the committed params."""
+    return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
+    """Prepare the committed starter base."""
+
+    def prepare(folder: Path) -> None:
+        from tasks.backbone.stage import prepare_backbone
+
+        prepare_backbone(settings.backbone, None, folder)
+
+    return make_once(tmp_path_factory, "backbone", prepare)
+
+
+@pytest.fixture(scope="session")
+def prefect_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a PREFECT_HOME with a database that is ready, since Prefect takes ten seconds to migrate a new one."""
+
+    def start_server(home: Path) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        environment = others | SERVER_ENVIRONMENT | {"PREFECT_HOME": str(home)}
+        command = [sys.executable, "-m", "flows.server"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe) as server:
+            assert server.stdout is not None
+            assert server.stdout.readline().strip().isdigit()  # the port of a server that answers
+
+    return make_once(tmp_path_factory, "prefect", start_server)
+
+
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has written once for all processes of pytest-xdist, for tests that only read it."""
+    parent = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        parent = parent.parent
+    folder = parent / f"shared_{name}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = parent / f"unfinished_{name}"
+            make(unfinished)
+            unfinished.rename(folder)
     return folder
 
 

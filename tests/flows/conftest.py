@@ -11,18 +11,22 @@ import pytest
 from PIL import Image
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
+from prefect.testing import utilities
 
 from tests.flows.repositories import commit_run, make_repository, shown
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
-    """Run a temporary server with a database of its own for the whole session; yield its address."""
-    with prefect_test_harness(server_startup_timeout=180):
-        address = PREFECT_API_URL.value()
-        assert address is not None
-        yield address
+@pytest.fixture(scope="module")
+def prefect_server(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a temporary server with a database of its own for the tests of a file; yield its address."""
+    folder = tmp_path_factory.mktemp("prefect")
+    shutil.copy(prefect_template / "prefect.db", folder / "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # for the database
+        with utilities.prefect_test_harness(server_startup_timeout=180):
+            address = PREFECT_API_URL.value()
+            assert address is not None
+            yield address
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,11 +31,11 @@ def handler_of_sigterm() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which no Prefect server is configured."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    home = str(tmp_path_factory.mktemp("prefect"))
-    return others | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PREFECT_HOME": home}
+    home = shutil.copytree(prefect_template, tmp_path_factory.mktemp("prefect") / "home")
+    return others | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PREFECT_HOME": str(home)}
 
 
 def graft_train(*arguments: str) -> Result:
@@ -165,14 +166,14 @@ def test_outside_a_repository_the_missing_part_is_named_with_its_command(
 
 
 def test_a_second_run_says_that_it_waits_and_goes_on_when_the_first_has_ended(
-    trained_workspace: Path, environment: dict[str, str], prefect_server: str
+    trained_workspace: Path, environment: dict[str, str]
 ) -> None:
     (trained_workspace / "photos" / "2.txt").write_text("2")
     with workspaces.lock(trained_workspace, on_wait=pytest.fail):
         second = subprocess.Popen(
             COMMAND,
             cwd=trained_workspace,
-            env=environment | {"PREFECT_API_URL": prefect_server},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

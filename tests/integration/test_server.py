@@ -16,13 +16,13 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def server(prefect_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Run `prefect server start` on a free loopback port; yield the environment of its clients."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    home = tmp_path_factory.mktemp("prefect")
+    home = shutil.copytree(prefect_template, tmp_path_factory.mktemp("prefect") / "home")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")} | {
         "PATH": path,
         "PYTHONPATH": str(ROOT),
@@ -58,17 +58,18 @@ def test_the_nightly_deployment_is_run_by_a_worker_and_the_workspace_is_up_to_da
 ) -> None:
     shutil.copy(ROOT / "prefect.yaml", workspace)
     shutil.copytree(ROOT / "flows", workspace / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-    prefect("work-pool", "create", "graft", "--type", "process", cwd=workspace, environment=server)
+    address = server["PREFECT_API_URL"]
+    httpx.post(f"{address}/work_pools/", json={"name": "graft", "type": "process"}).raise_for_status()
     prefect("deploy", "--all", cwd=workspace, environment=server)
-    deployment = httpx.get(f"{server['PREFECT_API_URL']}/deployments/name/train/nightly").json()
+    deployment = httpx.get(f"{address}/deployments/name/train/nightly").json()
     schedules = [(entry["schedule"]["cron"], entry["schedule"]["timezone"]) for entry in deployment["schedules"]]
     assert schedules == [("0 2 * * *", "UTC")]
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
-    prefect("deployment", "run", "train/nightly", cwd=workspace, environment=server)
+    httpx.post(f"{address}/deployments/{deployment['id']}/create_flow_run", json={}).raise_for_status()
     prefect("worker", "start", "--pool", "graft", "--run-once", cwd=workspace, environment=server)
     runs = httpx.post(
-        f"{server['PREFECT_API_URL']}/flow_runs/filter",
+        f"{address}/flow_runs/filter",
         json={"flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}}},
     ).json()
     assert [run["state"]["type"] for run in runs] == ["COMPLETED"]

@@ -5,13 +5,20 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from tests.tasks.pages.browsing import NARROW, Visit, scrolls_sideways, visit
 
 ROOT = Path(__file__).parents[2]
+# Both are legal names of folders.
+ACROSS, DOWN = CLASSES = ("<b class=hostile>across", "{{ down }} & 'co'")
 CORRECTIONS = ROOT / "data" / "corrections.csv"
 TINY = {
     "hidden: [128]": "hidden: [16]",
@@ -22,7 +29,6 @@ TINY = {
 COMMON = {
     "dataset": f"--images photos --corrections {CORRECTIONS} --out dataset/manifest.parquet",
     "validation": "--images photos --manifest dataset/manifest.parquet --out validation",
-    "backbone": "--out backbone",
     "features": (
         "--images photos --accepted validation/accepted.parquet --backbone backbone/backbone.onnx "
         "--out features/features.parquet"
@@ -60,18 +66,22 @@ def run_all(stages: dict[str, str], folder: Path, suffix: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write photos of two kinds of stripes and a file that is no image, and run the stages up to the head."""
+def trained(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> Path:
+    """Write photos of two kinds of stripes and a file that is no image, and run the stages up to the head.
+
+    The base is that of other tests.
+    """
     folder = tmp_path_factory.mktemp("stages")
+    (folder / "backbone").symlink_to(backbone)
     random = np.random.default_rng(0)
-    for label in ("across", "down"):
+    for label in CLASSES:
         (folder / "photos" / label).mkdir(parents=True)
         for number in range(20):
             stripes = 128 + 90 * np.sin(np.arange(32) * random.uniform(0.8, 1.6) + random.uniform(0, 6))
             pixels = np.clip(random.normal(stripes[:, None, None], 10, (32, 32, 3)), 0, 255).astype(np.uint8)
-            turned = pixels if label == "across" else pixels.transpose(1, 0, 2)
+            turned = pixels if label == ACROSS else pixels.transpose(1, 0, 2)
             Image.fromarray(turned).save(folder / "photos" / label / f"{number}.png")
-    (folder / "photos" / "down" / "notes.txt").write_text("not an image")
+    (folder / "photos" / DOWN / "notes.txt").write_text("not an image")
     text = (ROOT / "params.yaml").read_text()
     for committed, tiny in TINY.items():
         assert committed in text
@@ -83,19 +93,48 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_file_that_is_no_image_is_set_aside_with_its_kind_and_reason(trained: Path) -> None:
     lines = (trained / "validation" / "quarantine.csv").read_text().splitlines()
-    assert lines == ["path,label,kind,reason", "down/notes.txt,down,other_file,not an image by name or content"]
+    row = f"{DOWN}/notes.txt,{DOWN},other_file,not an image by name or content"
+    assert lines == ["path,label,kind,reason", row]
 
 
-@pytest.mark.parametrize("enabled", ["false", "true"], ids=["frozen", "finetuned"])
-def test_the_exported_file_classifies_every_test_image(trained: Path, enabled: str) -> None:
+# The test of clones runs all stages with fine-tuning off.
+@pytest.fixture(scope="module", params=[pytest.param("frozen", marks=pytest.mark.thorough), "finetuned"])
+def finished(request: pytest.FixtureRequest, trained: Path) -> Path:
+    """Run the stages after the head, with fine-tuning off and on, and return the folder of their outputs."""
+    enabled = str(request.param == "finetuned").lower()
     text = (trained / "params.yaml").read_text().replace("enabled: false", f"enabled: {enabled}")
-    (trained / f"{enabled}.yaml").write_text(text)
-    stages = {stage: arguments.format(out=enabled) for stage, arguments in REMAINING.items()}
-    run_all(stages, trained, f" --params {enabled}.yaml")
-    assert json.loads((trained / enabled / "evaluation" / "metrics.json").read_text())["accuracy"] == 1.0
-    tuning = json.loads((trained / enabled / "tuned" / "metrics.json").read_text())
-    assert bool(tuning) is (enabled == "true")
-    assert (trained / enabled / "tuned" / "backbone.onnx").exists() is (tuning.get("mixture", 0) > 0)
+    (trained / f"{request.param}.yaml").write_text(text)
+    stages = {stage: arguments.format(out=request.param) for stage, arguments in REMAINING.items()}
+    run_all(stages, trained, f" --params {request.param}.yaml")
+    return trained / str(request.param)
+
+
+def test_the_exported_file_classifies_every_test_image(finished: Path) -> None:
+    assert json.loads((finished / "evaluation" / "metrics.json").read_text())["accuracy"] == 1.0
+    tuning = json.loads((finished / "tuned" / "metrics.json").read_text())
+    assert bool(tuning) is (finished.name == "finetuned")
+    assert (finished / "tuned" / "backbone.onnx").exists() is (tuning.get("mixture", 0) > 0)
+
+
+def test_the_report_is_complete_in_a_browser_without_a_network(
+    finished: Path, browser: Chrome, pytestconfig: pytest.Config
+) -> None:
+    page = finished / "evaluation" / "report.html"
+    pictures = pytestconfig.cache.mkdir("screenshots")
+    for theme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        for width in (1200, NARROW):
+            assert visit(browser, page, width) == Visit([], [page.as_uri()], [])
+            assert not scrolls_sideways(browser)
+            picture = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            (pictures / f"report_{finished.name}_{theme}_{width}.png").write_bytes(b64decode(picture["data"]))
+    metrics = json.loads((finished / "evaluation" / "metrics.json").read_text())
+    answer = browser.find_element(By.ID, "answer").text
+    assert f"{metrics['accuracy']:.1%}".replace("%", "") in answer
+    classes = browser.find_element(By.ID, "classes").text
+    assert all(name in classes for name in CLASSES)
+    assert browser.find_elements(By.CSS_SELECTOR, "b.hostile") == []
 
 
 @pytest.fixture

@@ -11,11 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from PIL import Image
 
-from tasks.common import params
-from tasks.common.params import Params
 from tasks.tables.accepted import Accepted
 
 ROOT = Path(__file__).parents[2]
@@ -24,22 +21,6 @@ SPLITS = ("train", "train", "val", "test")
 # The same examples in every run, and no limit of time: the machine may be busy.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
-
-
-@pytest.fixture(scope="session")
-def settings() -> Params:
-    """Give the committed params."""
-    return params.load(ROOT / "params.yaml")
-
-
-@pytest.fixture(scope="session")
-def backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
-    """Prepare the committed starter base once, because importing TensorFlow and converting take seconds."""
-    from tasks.backbone.stage import prepare_backbone
-
-    folder = tmp_path_factory.mktemp("base") / "backbone"
-    prepare_backbone(settings.backbone, None, folder)
-    return folder
 
 
 def noise(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:

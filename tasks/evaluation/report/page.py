@@ -20,9 +20,9 @@ def write_report(
     file: Path,
     images: Path,
     inputs: Inputs,
-    params: Params,
+    params: Params,  # noqa: ARG001
     test: TestSet,
-    measurements: Measurements,  # noqa: ARG001
+    measurements: Measurements,
 ) -> None:
     """Write the page; the same arguments and files give the same bytes.
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.backbone.stage import prepare_backbone
 from tasks.extraction import extractor
-from tests.integration.cluster.machines import SETTINGS, Gate, Machines, Run
+from tests.integration.cluster.machines import Gate, Machines, Run
 from tests.tasks.conftest import write_accepted, write_photos
 
 
@@ -30,19 +29,11 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     machines.end()
 
 
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the starter base."""
-    folder = tmp_path_factory.mktemp("base")
-    prepare_backbone(SETTINGS.backbone, None, folder / "backbone")
-    return folder / "backbone" / "backbone.onnx"
-
-
 @pytest.fixture
 def run(tmp_path: Path, backbone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(extractor, "SEGMENT_ROWS", 2)
     monkeypatch.delenv("GRAFT_CLUSTER", raising=False)
-    run = Run(tmp_path, backbone, capsys)
+    run = Run(tmp_path, backbone / "backbone.onnx", capsys)
     run.rows = write_photos(tmp_path / "photos", 8)
     write_accepted(tmp_path / "accepted.parquet", run.rows, tmp_path / "photos")
     return run
