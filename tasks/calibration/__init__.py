@@ -1,1 +1,1 @@
-"""Calibration of probabilities: the temperature, the log loss that it lowers, and the calibration error."""
+"""Probabilities and shares: the temperature, the calibration error, intervals, and differences with intervals."""

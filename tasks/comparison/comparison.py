@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from tasks.calibration.difference import Difference, accuracy_difference, macro_f1_difference, mcnemar
 from tasks.common.errors import GraftError
 from tasks.common.text import count, printable
-from tasks.comparison.difference import Difference, accuracy_difference, macro_f1_difference, mcnemar
 from tasks.comparison.pairs import Answer, Pairs, pair
 from tasks.comparison.run import Run
 

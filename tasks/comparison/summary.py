@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.calibration.difference import Difference
 from tasks.common.text import count, join, printable
 from tasks.comparison.comparison import Comparison, percent, points
-from tasks.comparison.difference import Difference
 
 MAX_CLASSES = 5
 MAX_PARAMS = 10

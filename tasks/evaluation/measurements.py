@@ -1,16 +1,21 @@
 """All that the stage measures on the test images; its tables and its page show the same figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from tasks.calibration.calibration_error import calibration_error
 from tasks.evaluation.attributes import divide_images
+from tasks.evaluation.baselines import Baseline, measure_baselines
 from tasks.evaluation.metrics import class_metrics, overall_metrics
+from tasks.evaluation.reliability import Bin, measure_reliability
 from tasks.evaluation.slices import Slices, measure_slices
 from tasks.evaluation.test_set import TestSet
 from tasks.evaluation.thresholds import measure_points, measure_sets, measure_unknown
 from tasks.onnx.model_metadata import ModelMetadata
+from tasks.tables.accepted import Accepted
 
 Row = Mapping[str, Any]
 
@@ -19,21 +24,33 @@ class Measurements(NamedTuple):
     """The figures of the test images.
 
     `metrics` is the content of metrics.json. The others are the rows of tables: `classes` one a class, `points` one an
-    operating point. `slices` are kinds of images with their accuracy.
+    operating point. `bins` are those of the calibration curve, `baselines` two simple classifiers, and `slices` kinds
+    of images with their accuracy.
     """
 
     metrics: dict[str, Any]
     classes: list[dict[str, Any]]
     points: list[dict[str, Any]]
+    bins: list[Bin]
+    baselines: list[Baseline]
     slices: Slices
 
 
-def measure(test: TestSet, metadata: ModelMetadata, manifest: pa.Table) -> Measurements:
-    """Measure the predictions, and test the thresholds of the file with them; `manifest` describes the images."""
-    labels, guesses = test.labels(), test.guesses()
-    metrics = overall_metrics(labels, guesses, test.classes, test.confidence)
+def measure(
+    test: TestSet, metadata: ModelMetadata, manifest: pa.Table, rows: Sequence[Accepted], images: Path
+) -> Measurements:
+    """Measure the predictions, and test the thresholds of the file with them.
+
+    `manifest` describes the images, `rows` are the accepted ones of all splits, which lie in the folder `images`.
+    """
+    labels = test.labels()
+    metrics = overall_metrics(test)
+    baselines = measure_baselines(images, rows, test)
+    for baseline in baselines:
+        metrics |= baseline.metrics()
+    metrics["calibration_error"] = calibration_error(test.probabilities, test.actual)
     metrics |= measure_unknown(metadata.novelty, test.known, test.confidence)
     metrics |= measure_sets(metadata.coverage, labels, test.probabilities, test.classes, test.confidence)
     points = measure_points(metadata.operating_points, labels, test.probabilities, test.classes, test.confidence)
     slices = measure_slices(test.right, divide_images(manifest, test.paths), test.confidence)
-    return Measurements(metrics, class_metrics(labels, guesses, test.classes), points, slices)
+    return Measurements(metrics, class_metrics(test), points, measure_reliability(test), baselines, slices)

@@ -16,6 +16,7 @@ from tasks.common.text import printable
 from tasks.evaluation.inference import predict_test_images
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.measurements import Measurements, measure
+from tasks.evaluation.reliability import Bin
 from tasks.evaluation.report.page import write_report
 from tasks.evaluation.slices import Slice
 from tasks.evaluation.thresholds import COLUMNS, missed_points
@@ -39,11 +40,12 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
         GraftError: An input is missing, an image can no longer be used, or the store cannot be used.
     """
     images = image_folder(inputs.images)
-    rows = [row for row in accepted.read(inputs.accepted) if row.split == "test"]
+    all_rows = accepted.read(inputs.accepted)
+    rows = [row for row in all_rows if row.split == "test"]
     graph = onnx.load(require(inputs.model, "export"))
     metadata = read_metadata(graphs.metadata(graph), str(inputs.model))
     test = predict_test_images(graph, images, rows, metadata.classes, params.evaluation.confidence, store)
-    measurements = measure(test, metadata, manifest.read(inputs.manifest))
+    measurements = measure(test, metadata, manifest.read(inputs.manifest), all_rows, images)
     digests = [row.sha256 for row in rows]
     labels, guesses = test.labels(), test.guesses()
     table = Predictions(test.paths, digests, labels, guesses, test.probabilities, test.classes, test.known)
@@ -64,6 +66,7 @@ def _write_tables(out: Path, labels: Sequence[str], guesses: Sequence[str], meas
     pairs = [{"actual": label, "predicted": guess} for label, guess in zip(labels, guesses, strict=True)]
     _write_csv(out / "confusion.csv", ["actual", "predicted"], pairs)
     _write_csv(out / "classes.csv", list(measurements.classes[0]), measurements.classes)
+    _write_csv(out / "calibration.csv", list(Bin._fields), [row._asdict() for row in measurements.bins])
     # DVC demands the files in every run: without points or slices, they have the names of the columns alone.
     _write_csv(out / "operating_points.csv", COLUMNS, measurements.points)
     _write_csv(out / "slices.csv", list(Slice._fields), [row._asdict() for row in measurements.slices.rows])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from tasks.calibration.intervals import wilson_interval
+from tasks.calibration.intervals import f1_interval, mean_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,20 @@ def test_the_interval_is_that_of_scipy_and_holds_the_share(images: int, data: st
     expected = binomtest(hits, images).proportion_ci(confidence, method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert 0 <= low <= hits / images <= high <= 1
+
+
+@pytest.mark.parametrize(
+    ("hits", "mistakes", "low", "high"),
+    [(0, 4, 0.0, 0.6576), (4, 0, 0.6756, 1.0), (9, 1, 0.7467, 0.9910)],
+    ids=["none right", "all right", "most right"],
+)
+def test_the_interval_of_f1_is_that_of_its_share(hits: int, mistakes: int, low: float, high: float) -> None:
+    assert f1_interval(hits, mistakes, 0.95) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_distances_of_a_mean_combine_as_standard_errors_do() -> None:
+    low, high = mean_interval([0.5, 0.7], [(0.2, 0.6), (0.3, 0.8)], correlation=0)
+    assert (low, high) == pytest.approx((0.6 - 0.25, 0.6 + 0.1 / 2**0.5))
+    wider_low, wider_high = mean_interval([0.5, 0.7], [(0.2, 0.6), (0.3, 0.8)], correlation=1)
+    assert (wider_low, wider_high) == pytest.approx((0.6 - 0.25 * 2**0.5, 0.7))
+    assert mean_interval([0.9], [(0.1, 1.0)], correlation=3) == (0.0, 1.0)

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from tasks.calibration.calibration_error import BINS
 from tasks.common.errors import GraftError
 from tasks.common.params import Params
 from tasks.evaluation.slices import Slice
@@ -99,10 +100,12 @@ def test_predictions_metrics_and_plots_are_those_of_the_test_images(
     assert (metrics["images"], metrics["accuracy"]) == (6, pytest.approx(5 / 6))
     confusion = ["actual,predicted", *["dark,dark"] * 3, *["light,light"] * 2, "dark,light"]
     assert (out / "confusion.csv").read_text().splitlines() == confusion
-    assert (out / "classes.csv").read_text().splitlines()[::2] == [
-        "class,precision,recall,f1,images",
-        "light,0.6666666666666666,1.0,0.8,2",
-    ]
+    header, _, line = (out / "classes.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), line.split(","), strict=True))
+    assert [row[key] for key in ("class", "images", "precision", "recall", "f1")] == (
+        ["light", "2", "0.6666666666666666", "1.0", "0.8"]
+    )
+    assert len((out / "calibration.csv").read_text().splitlines()) == 1 + BINS
 
 
 def test_a_file_without_thresholds_has_no_figures_of_them_and_an_empty_table(
@@ -111,7 +114,13 @@ def test_a_file_without_thresholds_has_no_figures_of_them_and_an_empty_table(
     out = evaluate(tmp_path, settings)
     assert pq.read_table(out / "predictions.parquet")["known"].to_pylist() == [None] * len(rows)
     metrics = json.loads((out / "metrics.json").read_text())
-    assert list(metrics) == ["images", "accuracy", "accuracy_low", "accuracy_high", "confidence", "macro_f1"]
+    assert list(metrics) == [
+        *("images", "accuracy", "accuracy_low", "accuracy_high", "confidence"),
+        *("macro_f1", "macro_f1_low", "macro_f1_high"),
+        *(f"majority_{key}" for key in ("accuracy", "macro_f1", "gain", "gain_low", "gain_high")),
+        *(f"pixels_{key}" for key in ("accuracy", "macro_f1", "gain", "gain_low", "gain_high")),
+        "calibration_error",
+    ]
     assert (out / "operating_points.csv").read_text().splitlines() == [",".join(COLUMNS)]
     assert json.loads((out / "summary.json").read_text()) == {"headline": None, "warnings": []}
 

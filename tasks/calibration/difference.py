@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy import special
 
 from tasks.calibration.intervals import wilson_interval
-from tasks.comparison.pairs import Mask
 
+Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.comparison.difference import Difference, accuracy_difference, macro_f1_difference, mcnemar
+from tasks.calibration.difference import Difference, accuracy_difference, macro_f1_difference, mcnemar
 from tasks.comparison.pairs import Mask
 
 
