@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from tasks.common.errors import ImageError
 from tasks.common.threads import available_cores, ordered_map
-from tasks.images.decoding import decode
+from tasks.pages.thumbnails import draw_file
 
 SIDE = 64
 COLUMNS = 20
@@ -56,30 +55,15 @@ class Gallery:
         """
         sheets: list[Image.Image] = []
         workers = available_cores()
-        drawn = ordered_map(lambda path: _draw(self._root / path), list(self._tiles), workers, 2 * workers)
-        for tile, picture in zip(self._tiles.values(), drawn, strict=True):
+        drawn = ordered_map(lambda path: draw_file(self._root / path, SIDE), list(self._tiles), workers, 2 * workers)
+        for tile, drawing in zip(self._tiles.values(), drawn, strict=True):
             if tile.sheet == len(sheets):
                 rows = min(ROWS, -(-(len(self._tiles) - tile.sheet * TILES) // COLUMNS))
                 sheets.append(Image.new("RGBA", (COLUMNS * SIDE, rows * SIDE)))
-            if picture is not None:
-                sheets[tile.sheet].paste(
-                    picture, (tile.x + (SIDE - picture.width) // 2, tile.y + (SIDE - picture.height) // 2)
-                )
+            if drawing is not None:
+                left, top = (SIDE - drawing.image.width) // 2, (SIDE - drawing.image.height) // 2
+                sheets[tile.sheet].paste(drawing.image, (tile.x + left, tile.y + top))
         return [_encode(sheet) for sheet in sheets]
-
-
-def _draw(file: Path) -> Image.Image | None:
-    if not file.is_file():  # opening a pipe would wait for its writer
-        return None
-    try:
-        image = Image.fromarray(decode(file.read_bytes(), min_side=SIDE).pixels)
-    except (OSError, ImageError):
-        return None
-    factor = SIDE // max(image.size)
-    if factor > 1:
-        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2)
-    return image
 
 
 def _encode(sheet: Image.Image) -> str:

@@ -5,15 +5,26 @@ from pathlib import Path
 from tasks.common.params import Params
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.measurements import Measurements
+from tasks.evaluation.report.answer import describe_answer, read_warnings
+from tasks.evaluation.report.classes import describe_classes
 from tasks.evaluation.report.data import describe_data
 from tasks.evaluation.report.slices import describe_slices
+from tasks.evaluation.report.trust import describe_trust
 from tasks.evaluation.test_set import TestSet
+from tasks.evaluation.thresholds import missed_points
 from tasks.pages import rendering
 from tasks.pages.gallery import SIDE, Gallery
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 # So many small pictures take about 5 MB.
 MAX_PICTURES = 3000
+# The parts after the answer, in order, with their names in the list of contents.
+CONTENTS = {
+    "data": "The data",
+    "classes": "Class by class",
+    "trust": "Trust",
+    "slices": "Kinds of images",
+}
 
 
 def write_report(
@@ -29,11 +40,19 @@ def write_report(
     `images` is the folder of the images, `inputs` are the files of the stages before this one.
     """
     gallery = Gallery(images, MAX_PICTURES)
+    metrics, confidence = measurements.metrics, test.confidence
+    warnings = read_warnings(inputs) + missed_points(measurements.points)
+    parts = {
+        "answer": describe_answer(metrics, measurements.classes, measurements.baselines, warnings),
+        "data": describe_data(inputs, gallery),
+        "classes": describe_classes(measurements.classes, confidence),
+        "trust": describe_trust(metrics, measurements.bins, measurements.points),
+        "slices": describe_slices(measurements.slices, len(test.paths), metrics["accuracy"]),
+    }
     text = rendering.render(
         TEMPLATE,
-        metrics=measurements.metrics,
-        data=describe_data(inputs, gallery),
-        slices=describe_slices(measurements.slices, len(test.paths), measurements.metrics["accuracy"]),
+        **parts,
+        contents=[(name, title) for name, title in CONTENTS.items() if parts[name] is not None],
         # The last one, since the parts add their pictures to it.
         sheets=gallery.sheets(),
         side=SIDE,
