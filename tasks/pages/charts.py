@@ -96,7 +96,7 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     width, height = (POINTS * inches for inches in figure.get_size_inches())
     opening = (
-        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" style="max-width:{width / 60:.3g}rem" role="img" '
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" style="max-width:{width / 11:.3g}rem" role="img" '
         f'aria-label="{escape(printable(description))}" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1))  # noqa: S704  texts are escaped by matplotlib

@@ -106,8 +106,8 @@ def _all_of(images: int) -> str:
 
 
 def _number(figure: float) -> str:
-    """Return a number for a sentence: whole from 2 on, with one digit below."""
-    return f"{figure:.0f}" if figure >= 2 or round(figure, 1) == int(figure) else f"{figure:.1f}"  # noqa: PLR2004
+    """Return a number for a sentence: whole, or with one digit if it is below 1."""
+    return f"{figure:.1f}" if 0 < round(figure, 1) < 1 else f"{figure:.0f}"
 
 
 def _gain(baselines: Sequence[Baseline]) -> list[str]:
