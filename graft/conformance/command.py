@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from graft.arguments import positive
 from graft.conformance.comparison import Comparison, Row, advise, plan
 from graft.conformance.machine import describe_machine
 from graft.conformance.pixels import select, write_pixels
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         GraftError: The model, the images or the page cannot be used, or the reference fails.
     """
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
     if options.model == FOLDER and not FOLDER.exists():
         message = f"{FOLDER} is missing. Give the folder that `graft train` exported, or a model file, with --model."
         raise GraftError(message)
@@ -89,7 +90,8 @@ def _state_tolerances(export: Export) -> str:
     return f"The verdict allows differences up to {join([f'{TOLERANCE:g}', *others])}."
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft conformance",
         description="Compare the runtimes that are installed with ONNX Runtime, on a model and images of yours.",
@@ -109,10 +111,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--markdown", type=Path, metavar="FILE", help="write the table as Markdown, or renew it in a page that has it"
     )
     parser.add_argument(
-        "--limit", type=_positive, default=32, metavar="N", help="most images, evenly spaced (default: %(default)s)"
+        "--limit", type=positive, default=32, metavar="N", help="most images, evenly spaced (default: %(default)s)"
     )
     parser.add_argument(
-        "--seconds", type=_positive, default=60, metavar="S", help="time limit of each process (default: %(default)s)"
+        "--seconds", type=positive, default=60, metavar="S", help="time limit of each process (default: %(default)s)"
     )
     parser.add_argument(
         "--node",
@@ -121,12 +123,4 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="FOLDER",
         help="folder with node_modules, for the runtimes in JavaScript (default: 'node' in Python's environment)",
     )
-    return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        message = "expected at least 1"
-        raise argparse.ArgumentTypeError(message)
-    return number
+    return parser

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graft.arguments import port
 from graft.classifier import Classifier
 from graft.demo.server import make_server
 from graft.demo.site import check_target, write_site
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         GraftError: The model, the images, the folder or the port cannot be used.
     """
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
     if options.model is None and not MODEL.exists():
         message = f"{MODEL} is missing. Give the file that `graft train` exported with --model."
         raise GraftError(message)
@@ -66,7 +67,8 @@ def _images_of_repository(classifier: Classifier) -> list[TrainingImage]:
     return []
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft demo",
         description="Make a page that runs an exported model in the browser, and serve it on this machine.",
@@ -82,9 +84,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         help="training images to show similar ones of: class folders, or accepted.parquet (default: the repository's)",
     )
     parser.add_argument("--runtime", type=Path, metavar="FOLDER", help="the npm package onnxruntime-web")
-    parser.add_argument("--port", type=int, default=8080, help="port; 0 for any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8080, help="port; 0 for any that is free (default: %(default)s)")
     parser.add_argument("--no-serve", action="store_true", help="only write the folder")
-    options = parser.parse_args(arguments)
-    if not 0 <= options.port < 2**16:
-        parser.error(f"argument --port: expected 0 to 65535, found {options.port}")
-    return options
+    return parser

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from graft.arguments import positive
 from graft.classifier import Classifier, Prediction
 from graft.predict.formats import write_csv, write_json, write_parquet
 from graft.predict.table import format_table
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         GraftError: The model, the images or the output cannot be used.
     """
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
     if options.out is not None and options.out.exists() and not options.force:
         message = f"{printable(str(options.out))} exists. Give another --out, or --force to replace it."
         raise GraftError(message)
@@ -116,7 +117,8 @@ def _names(names: list[str]) -> Iterator[str]:
             yield name
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft predict",
         description="Classify images with an exported model. It needs the model file alone, not the repository.",
@@ -135,15 +137,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     ):
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=text)
     parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: standard output)")
-    parser.add_argument("--top", type=_positive, default=1, metavar="K", help="number of classes shown (default: 1)")
+    parser.add_argument("--top", type=positive, default=1, metavar="K", help="number of classes shown (default: 1)")
     parser.add_argument("--force", action="store_true", help="replace the file of --out")
     parser.set_defaults(format="table")
-    return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        message = "expected at least 1"
-        raise argparse.ArgumentTypeError(message)
-    return number
+    return parser

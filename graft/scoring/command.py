@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graft.arguments import share
 from tasks.common.errors import GraftError
 from tasks.common.progress import say
 from tasks.common.text import count, join, printable
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> None:
         GraftError: The model, the images or the results cannot be used, or pyarrow is not installed.
         DownloadError: The bucket cannot be used at the moment.
     """
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
     if find_spec("pyarrow") is None:
         message = "graft score needs pyarrow, which writes its results: pip install pyarrow."
         raise GraftError(message)
@@ -61,7 +62,8 @@ def _sentence(summary: "Summary") -> str:
     return f"{count(summary.new, 'new image')} of {summary.images:,}" + (f", {join(parts)}" if parts else "")
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft score",
         description="Classify the images that are new in a folder or a bucket, and add them to results in Parquet.",
@@ -77,17 +79,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--uncertain-below",
-        type=_share,
+        type=share,
         default=0.8,
         metavar="P",
         help="probability below which an image is listed for review (default: %(default)s)",
     )
-    return parser.parse_args(arguments)
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        message = "expected a number from 0 to 1"
-        raise argparse.ArgumentTypeError(message)
-    return number
+    return parser

@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+from graft.arguments import port
 from graft.classifier import Classifier
 from graft.predict.command import MODEL
 from graft.serving.deployments import kserve_manifest, write_triton
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> None:
     Raises:
         GraftError: The model cannot be used, the port is in use, or the extra `serve` is not installed.
     """
-    options = _parse(arguments)
+    options = make_parser().parse_args(arguments)
     if options.model is None and not MODEL.exists():
         message = f"{MODEL} is missing. Give the file that `graft train` exported with --model."
         raise GraftError(message)
@@ -93,7 +94,8 @@ def _bind(host: str, port: int) -> socket.socket:
     return server_socket
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft serve",
         description="Serve an exported model over HTTP, for programs on this machine.",
@@ -102,7 +104,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help=f"exported model (default: {MODEL})")
     parser.add_argument("--host", default=LOOPBACK, help="address to listen to (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="port; 0 for any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8000, help="port; 0 for any that is free (default: %(default)s)")
     parser.add_argument("--max-megabytes", type=float, default=64, help="of a request (default: %(default)s)")
     parser.add_argument("--max-images", type=int, default=64, help="of a request (default: %(default)s)")
     parser.add_argument("--max-megapixels", type=float, default=50, help="of an image (default: %(default)s)")
@@ -116,7 +118,4 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     elsewhere.add_argument(
         "--kserve", metavar="URI", help="print the manifest for KServe, with the repository at this URI, instead"
     )
-    options = parser.parse_args(arguments)
-    if not 0 <= options.port < 2**16:
-        parser.error(f"argument --port: expected 0 to 65535, found {options.port}")
-    return options
+    return parser

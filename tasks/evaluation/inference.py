@@ -14,6 +14,7 @@ import onnx
 
 from tasks.common.progress import track
 from tasks.common.threads import available_cores
+from tasks.evaluation.occlusion import Explanation, explain
 from tasks.evaluation.test_set import TestSet
 from tasks.images.inference import Inference, Item, require_all
 from tasks.images.resized import ResizedPixels
@@ -60,12 +61,39 @@ def predict_test_images(
     return TestSet([row.path for row in rows], actual, predicted, probabilities, known, list(numbers), confidence)
 
 
+def explain_predictions(
+    graph: onnx.ModelProto, images: Path, rows: Sequence[Accepted], test: TestSet, chosen: Sequence[int], store: Store
+) -> dict[int, Explanation]:
+    """Return what in each of the chosen images counts for its predicted class, by position in the test set.
+
+    `rows` are those of `test`. Each image costs PASSES_PER_IMAGE forward passes.
+
+    Raises:
+        GraftError: An image can no longer be used, or the store cannot be used.
+    """
+    resize = resize_session(graph)
+    resized = ResizedPixels(store, read_preprocessing(graph))
+    inference = Inference(images, lambda pixels, _: resize(pixels[None])[0], lambda batch: [batch], resized=resized)
+    items = [Item(rows[position].path, rows[position].sha256) for position in chosen]
+    batches = require_all(inference.run(items, BATCH_SIZE, available_cores()), images)
+    pixels = [image for batch in batches for image in batch.outputs[0]]
+    classify = _classifier(graph)
+    predicted = [int(test.predicted[position]) for position in chosen]
+    explanations = explain(pixels, predicted, lambda batch: classify.outputs(batch, ["probabilities"])[0])
+    return dict(zip(chosen, explanations, strict=True))
+
+
+def _classifier(graph: onnx.ModelProto) -> Session:
+    """Return the part of the graph from resized pixels to its outputs."""
+    # All outputs stay, because the runtime may compute a graph with fewer of them in another way.
+    return Session(graphs.extract(graph, "resized", [output.name for output in graph.graph.output]), threads=1)
+
+
 def _inference(images: Path, graph: onnx.ModelProto, store: Store) -> Inference:
     """Return the inference from images to the fields of Outputs."""
     resize = resize_session(graph)
+    classify = _classifier(graph)
     names = [output.name for output in graph.graph.output]
-    # All outputs stay, because the runtime may compute a graph with fewer of them in another way.
-    classify = Session(graphs.extract(graph, "resized", names), threads=1)
     wanted = [name for name in Outputs._fields if name in names]
 
     def forward(batch: Array) -> list[Array]:

@@ -9,11 +9,15 @@ import pyarrow as pa
 from tasks.calibration.calibration_error import calibration_error
 from tasks.evaluation.attributes import divide_images
 from tasks.evaluation.baselines import Baseline, measure_baselines
+from tasks.evaluation.confusion import Confusion, measure_confusion
+from tasks.evaluation.learning_curve import LearningCurve, measure_learning_curve
 from tasks.evaluation.metrics import class_metrics, overall_metrics
+from tasks.evaluation.mistakes import Example, choose_examples
 from tasks.evaluation.reliability import Bin, measure_reliability
 from tasks.evaluation.slices import Slices, measure_slices
 from tasks.evaluation.test_set import TestSet
 from tasks.evaluation.thresholds import measure_points, measure_sets, measure_unknown
+from tasks.evaluation.vectors import Vectors
 from tasks.onnx.model_metadata import ModelMetadata
 from tasks.tables.accepted import Accepted
 
@@ -25,7 +29,8 @@ class Measurements(NamedTuple):
 
     `metrics` is the content of metrics.json. The others are the rows of tables: `classes` one a class, `points` one an
     operating point. `bins` are those of the calibration curve, `baselines` two simple classifiers, and `slices` kinds
-    of images with their accuracy.
+    of images with their accuracy. `confusion` has the images of each pair of classes, `examples` are predictions worth
+    a look, and `learning_curve` is None with too few images.
     """
 
     metrics: dict[str, Any]
@@ -34,14 +39,18 @@ class Measurements(NamedTuple):
     bins: list[Bin]
     baselines: list[Baseline]
     slices: Slices
+    confusion: Confusion
+    examples: list[Example]
+    learning_curve: LearningCurve | None
 
 
 def measure(
-    test: TestSet, metadata: ModelMetadata, manifest: pa.Table, rows: Sequence[Accepted], images: Path
+    test: TestSet, metadata: ModelMetadata, manifest: pa.Table, rows: Sequence[Accepted], images: Path, vectors: Vectors
 ) -> Measurements:
     """Measure the predictions, and test the thresholds of the file with them.
 
-    `manifest` describes the images, `rows` are the accepted ones of all splits, which lie in the folder `images`.
+    `manifest` describes the images, `rows` are the accepted ones of all splits, which lie in the folder `images`,
+    and `vectors` are their features.
     """
     labels = test.labels()
     metrics = overall_metrics(test)
@@ -53,4 +62,14 @@ def measure(
     metrics |= measure_sets(metadata.coverage, labels, test.probabilities, test.classes, test.confidence)
     points = measure_points(metadata.operating_points, labels, test.probabilities, test.classes, test.confidence)
     slices = measure_slices(test.right, divide_images(manifest, test.paths), test.confidence)
-    return Measurements(metrics, class_metrics(test), points, measure_reliability(test), baselines, slices)
+    return Measurements(
+        metrics,
+        class_metrics(test),
+        points,
+        measure_reliability(test),
+        baselines,
+        slices,
+        measure_confusion(test),
+        choose_examples(test, metadata.novelty.get("threshold")),
+        measure_learning_curve(vectors, test.confidence),
+    )

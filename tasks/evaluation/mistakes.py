@@ -45,5 +45,7 @@ def _describe(test: TestSet, image: int, known_from: float | None) -> Example:
     order = np.argsort(-probabilities, kind="stable")
     runner_up = next((int(number) for number in order if number != test.predicted[image]), None)
     is_known = None if test.known is None or known_from is None else bool(test.known[image] >= known_from)
-    doubtful = bool(probabilities[test.actual[image]] < DOUBTFUL) and is_known is not False
-    return Example(image, runner_up, is_known, doubtful and not bool(test.right[image]))
+    # A class without training images has the probability 0 in every row, which says nothing of its labels.
+    is_learnt = bool(test.probabilities[:, test.actual[image]].any())
+    is_unlikely = bool(probabilities[test.actual[image]] < DOUBTFUL)
+    return Example(image, runner_up, is_known, is_learnt and is_unlikely and bool(is_known))

@@ -13,18 +13,21 @@ from tasks.common.params import Params
 from tasks.common.progress import say
 from tasks.common.summary import Summary
 from tasks.common.text import printable
-from tasks.evaluation.inference import predict_test_images
+from tasks.evaluation.inference import explain_predictions, predict_test_images
 from tasks.evaluation.inputs import Inputs
+from tasks.evaluation.learning_curve import Point
 from tasks.evaluation.measurements import Measurements, measure
+from tasks.evaluation.occlusion import MAX_IMAGES
 from tasks.evaluation.reliability import Bin
 from tasks.evaluation.report.page import write_report
 from tasks.evaluation.slices import Slice
 from tasks.evaluation.thresholds import COLUMNS, missed_points
+from tasks.evaluation.vectors import plain_vectors
 from tasks.images.sources import image_folder
 from tasks.onnx import graphs
 from tasks.onnx.model_metadata import read_metadata
 from tasks.store import Store
-from tasks.tables import accepted, manifest, predictions
+from tasks.tables import accepted, features, manifest, predictions
 from tasks.tables.predictions import Predictions
 
 NAME = "evaluation"
@@ -45,7 +48,8 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
     graph = onnx.load(require(inputs.model, "export"))
     metadata = read_metadata(graphs.metadata(graph), str(inputs.model))
     test = predict_test_images(graph, images, rows, metadata.classes, params.evaluation.confidence, store)
-    measurements = measure(test, metadata, manifest.read(inputs.manifest), all_rows, images)
+    vectors = plain_vectors(features.read(inputs.features), metadata.taps)
+    measurements = measure(test, metadata, manifest.read(inputs.manifest), all_rows, images, vectors)
     digests = [row.sha256 for row in rows]
     labels, guesses = test.labels(), test.guesses()
     table = Predictions(test.paths, digests, labels, guesses, test.probabilities, test.classes, test.known)
@@ -57,7 +61,9 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
     for text in missed_points(measurements.points):
         summary.warn(text)
     summary.write(out, None)
-    write_report(out / "report.html", images, inputs, params, test, measurements)
+    explained = [example.image for example in measurements.examples[:MAX_IMAGES]]
+    explanations = explain_predictions(graph, images, rows, test, explained, store)
+    write_report(out / "report.html", images, inputs, params, test, measurements, explanations)
 
 
 def _write_tables(out: Path, labels: Sequence[str], guesses: Sequence[str], measurements: Measurements) -> None:
@@ -67,6 +73,10 @@ def _write_tables(out: Path, labels: Sequence[str], guesses: Sequence[str], meas
     _write_csv(out / "confusion.csv", ["actual", "predicted"], pairs)
     _write_csv(out / "classes.csv", list(measurements.classes[0]), measurements.classes)
     _write_csv(out / "calibration.csv", list(Bin._fields), [row._asdict() for row in measurements.bins])
+    curve = measurements.learning_curve
+    _write_csv(
+        out / "learning_curve.csv", list(Point._fields), [row._asdict() for row in curve.points] if curve else []
+    )
     # DVC demands the files in every run: without points or slices, they have the names of the columns alone.
     _write_csv(out / "operating_points.csv", COLUMNS, measurements.points)
     _write_csv(out / "slices.csv", list(Slice._fields), [row._asdict() for row in measurements.slices.rows])

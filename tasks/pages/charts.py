@@ -7,6 +7,7 @@ page. The same figure gives the same markup.
 import re
 from collections.abc import Sequence
 from io import StringIO
+from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context, rcParams
@@ -32,7 +33,7 @@ VARIABLES = {
     WARN: "warn", BAD: "bad",
 }  # fmt: skip
 # Series of a chart, in order; they differ in marker and dashes too, for readers who do not tell colours apart.
-SERIES = [
+SERIES: list[dict[str, Any]] = [
     {"color": ACCENT, "marker": "o", "linestyle": "-"},
     {"color": SECOND, "marker": "s", "linestyle": "--"},
     {"color": THIRD, "marker": "^", "linestyle": ":"},

@@ -14,7 +14,7 @@ PARAMS = Path("params.yaml")
 
 def main() -> None:
     """Show the store, or prune it and say how much was removed."""
-    arguments = _parser().parse_args()
+    arguments = make_parser().parse_args()
     configured = params.load(PARAMS).features.store if not arguments.store and PARAMS.exists() else None
     store = open_store(arguments.store or configured)
     if arguments.command is None:
@@ -31,7 +31,8 @@ def main() -> None:
     print(f"removed {pruned.segments:,} segments, {pruned.bytes / 1e6:,.1f} MB, from {store.name}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft store",
         description="The feature store: what it holds, by backbone and tap. It can be deleted at any time; what is "

@@ -13,7 +13,7 @@ from tasks.common.text import printable
 
 def main() -> None:
     """Run the command that the arguments name; without one, list the networks."""
-    arguments = _parser().parse_args()
+    arguments = make_parser().parse_args()
     if arguments.command is None:
         from tasks.backbone.catalogue.networks import print_networks
 
@@ -52,7 +52,8 @@ def main() -> None:
         measurement.measure_all([find_architecture(name) for name in arguments.names or load_architectures()])
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
         prog="graft backbones", description="The networks that can be grafted onto; without a command, all of them."
     )

@@ -1,14 +1,18 @@
 """`report.html`: a run on one page, from the answer to the next steps."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.common.params import Params
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.measurements import Measurements
+from tasks.evaluation.occlusion import Explanation
 from tasks.evaluation.report.answer import describe_answer, read_warnings
 from tasks.evaluation.report.classes import describe_classes
 from tasks.evaluation.report.data import describe_data
+from tasks.evaluation.report.mistakes import describe_mistakes
 from tasks.evaluation.report.slices import describe_slices
+from tasks.evaluation.report.training import describe_training
 from tasks.evaluation.report.trust import describe_trust
 from tasks.evaluation.test_set import TestSet
 from tasks.evaluation.thresholds import missed_points
@@ -21,9 +25,11 @@ MAX_PICTURES = 3000
 # The parts after the answer, in order, with their names in the list of contents.
 CONTENTS = {
     "data": "The data",
+    "mistakes": "Mistakes",
     "classes": "Class by class",
     "trust": "Trust",
     "slices": "Kinds of images",
+    "training": "The training",
 }
 
 
@@ -34,10 +40,12 @@ def write_report(
     params: Params,  # noqa: ARG001
     test: TestSet,
     measurements: Measurements,
+    explanations: Mapping[int, Explanation],
 ) -> None:
     """Write the page; the same arguments and files give the same bytes.
 
-    `images` is the folder of the images, `inputs` are the files of the stages before this one.
+    `images` is the folder of the images, `inputs` are the files of the stages before this one. `explanations`
+    say what counted in some of the test images, by position in `test`.
     """
     gallery = Gallery(images, MAX_PICTURES)
     metrics, confidence = measurements.metrics, test.confidence
@@ -45,8 +53,12 @@ def write_report(
     parts = {
         "answer": describe_answer(metrics, measurements.classes, measurements.baselines, warnings),
         "data": describe_data(inputs, gallery),
+        "mistakes": describe_mistakes(
+            test, measurements.confusion, measurements.examples, explanations, images, gallery
+        ),
         "classes": describe_classes(measurements.classes, confidence),
         "trust": describe_trust(metrics, measurements.bins, measurements.points),
+        "training": describe_training(inputs, measurements.learning_curve, confidence),
         "slices": describe_slices(measurements.slices, len(test.paths), metrics["accuracy"]),
     }
     text = rendering.render(
