@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.common.errors import GraftError
+from tasks.common.text import printable
 
 
 def cache_folder() -> Path:
@@ -17,7 +18,12 @@ def cache_folder() -> Path:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; the file written there is renamed on success and removed on failure."""
+    """Yield a temporary path beside `path`; the file written there is renamed on success and removed on failure.
+
+    Raises:
+        GraftError: `path` is a folder, a device or a pipe, which a file must not replace.
+    """
+    refuse_special_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -40,6 +46,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_special_file(path: Path) -> None:
+    """Raise a GraftError if something exists at `path`, or behind the link there, that is no regular file."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        message = f"{printable(str(path))} is {kind}, which a file must not replace. Give the path of a file."
+        raise GraftError(message)
 
 
 def require(path: Path, stage: str) -> Path:

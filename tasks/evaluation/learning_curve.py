@@ -35,6 +35,8 @@ MAX_FEATURES = 192
 MORE_IMAGES = 50
 # A curve cannot be prolonged to more than so many times as many images.
 MAX_FACTOR = 3
+# Two numbers of additional images that differ by a smaller factor say the same.
+SIMILAR = 1.5
 DRAWS = 300
 EXPONENTS = np.geomspace(0.05, 2, 40)
 SEED = 0
@@ -184,7 +186,10 @@ def _fit(
     # All images are used once, so that the bootstrap of few mistakes is narrow or has no width at all.
     low, high = wilson_interval(round(errors[-1] * images), images, confidence)
     points[-1] = points[-1]._replace(error_low=low, error_high=high)
-    more = sorted({more for more in (MORE_IMAGES, full) if (full + more) / full <= MAX_FACTOR})
+    more = [number for number in (MORE_IMAGES, full) if full + number <= MAX_FACTOR * full]
+    if len(more) > 1 and max(more) < SIMILAR * min(more):
+        more = [MORE_IMAGES]
+    more.sort()
     targets = np.array([full, *(full + images for images in more)])
     fitted = _extrapolate(sizes, errors[None], targets)[0]
     drawn = _extrapolate(sizes, draws, targets)

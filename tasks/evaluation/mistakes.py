@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.test_set import TestSet
+from tasks.evaluation.test_set import Mask, TestSet
 
 MAX_MISTAKES = 24
 MAX_RIGHT = 6
-# A known image whose given class has a smaller probability may have a wrong label.
-DOUBTFUL = 0.05
+# A mistake of this probability may be due to a wrong label, if so large a share of such predictions is right.
+SURE = 0.95
 
 
 class Example(NamedTuple):
@@ -17,7 +17,7 @@ class Example(NamedTuple):
 
     `runner_up` is the number of the class with the second largest probability, None if there is only one class.
     `is_known` says whether the image resembles the training images, None if the file does not say. With
-    `has_doubtful_label`, the model knows such images and finds the given class very unlikely.
+    `has_doubtful_label`, the model knows such images, is sure of another class, and is mostly right when it is.
     """
 
     image: int
@@ -37,15 +37,23 @@ def choose_examples(test: TestSet, known_from: float | None) -> list[Example]:
         chosen = wrong[np.argsort(-confidences[wrong], kind="stable")][:MAX_MISTAKES]
     else:
         chosen = np.argsort(confidences, kind="stable")[:MAX_RIGHT]
-    return [_describe(test, int(image), known_from) for image in chosen]
+    doubtful = _find_doubtful_labels(test, known_from)
+    return [_describe(test, image, known_from, bool(doubtful[image])) for image in chosen.tolist()]
 
 
-def _describe(test: TestSet, image: int, known_from: float | None) -> Example:
-    probabilities = test.probabilities[image]
-    order = np.argsort(-probabilities, kind="stable")
-    runner_up = next((int(number) for number in order if number != test.predicted[image]), None)
-    is_known = None if test.known is None or known_from is None else bool(test.known[image] >= known_from)
+def _find_doubtful_labels(test: TestSet, known_from: float | None) -> Mask:
+    """Return which mistakes may be due to a wrong label, bool [N]."""
+    is_sure = test.confidences >= SURE
+    # A model that is often wrong where it is sure, or that cannot tell what it knows, is no witness.
+    if test.known is None or known_from is None or not is_sure.any() or test.right[is_sure].mean() < SURE:
+        return np.zeros(len(test.paths), np.bool_)
     # A class without training images has the probability 0 in every row, which says nothing of its labels.
-    is_learnt = bool(test.probabilities[:, test.actual[image]].any())
-    is_unlikely = bool(probabilities[test.actual[image]] < DOUBTFUL)
-    return Example(image, runner_up, is_known, is_learnt and is_unlikely and bool(is_known))
+    is_learnt = test.probabilities.max(axis=0)[test.actual] > 0
+    return np.asarray(~test.right & is_sure & is_learnt & (test.known >= known_from))
+
+
+def _describe(test: TestSet, image: int, known_from: float | None, has_doubtful_label: bool) -> Example:  # noqa: FBT001
+    order = np.argsort(-test.probabilities[image], kind="stable").tolist()
+    runner_up = next((number for number in order if number != test.predicted[image]), None)
+    is_known = None if test.known is None or known_from is None else bool(test.known[image] >= known_from)
+    return Example(image, runner_up, is_known, has_doubtful_label)

@@ -16,7 +16,7 @@ from tasks.common.text import printable
 from tasks.evaluation.inference import explain_predictions, predict_test_images
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.learning_curve import Point
-from tasks.evaluation.measurements import Measurements, measure
+from tasks.evaluation.measurements import Measurements, Tables, measure
 from tasks.evaluation.occlusion import MAX_IMAGES
 from tasks.evaluation.reliability import Bin
 from tasks.evaluation.report.page import write_report
@@ -27,7 +27,7 @@ from tasks.images.sources import image_folder
 from tasks.onnx import graphs
 from tasks.onnx.model_metadata import read_metadata
 from tasks.store import Store
-from tasks.tables import accepted, features, manifest, predictions
+from tasks.tables import accepted, features, held_out, manifest, predictions
 from tasks.tables.predictions import Predictions
 
 NAME = "evaluation"
@@ -48,8 +48,13 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
     graph = onnx.load(require(inputs.model, "export"))
     metadata = read_metadata(graphs.metadata(graph), str(inputs.model))
     test = predict_test_images(graph, images, rows, metadata.classes, params.evaluation.confidence, store)
-    vectors = plain_vectors(features.read(inputs.features), metadata.taps)
-    measurements = measure(test, metadata, manifest.read(inputs.manifest), all_rows, images, vectors)
+    tables = Tables(
+        manifest.read(inputs.manifest),
+        all_rows,
+        plain_vectors(features.read(inputs.features), metadata.taps),
+        held_out.read(inputs.head / "held_out.parquet"),
+    )
+    measurements = measure(test, metadata, tables, images)
     digests = [row.sha256 for row in rows]
     labels, guesses = test.labels(), test.guesses()
     table = Predictions(test.paths, digests, labels, guesses, test.probabilities, test.classes, test.known)
@@ -63,7 +68,7 @@ def evaluate_model(inputs: Inputs, out: Path, params: Params, store: Store) -> N
     summary.write(out, None)
     explained = [example.image for example in measurements.examples[:MAX_IMAGES]]
     explanations = explain_predictions(graph, images, rows, test, explained, store)
-    write_report(out / "report.html", images, inputs, params, test, measurements, explanations)
+    write_report(out / "report.html", images, inputs, params, metadata, all_rows, test, measurements, explanations)
 
 
 def _write_tables(out: Path, labels: Sequence[str], guesses: Sequence[str], measurements: Measurements) -> None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tasks.calibration.label_errors import estimate_errors, likely_labels, margins
 from tasks.review.dataset import Dataset
 from tasks.review.ranking.duplicates import find_duplicates
-from tasks.review.ranking.label_errors import estimate_errors, likely_labels, margins
 from tasks.review.ranking.neighbours import Indices, Neighbours
 from tasks.review.ranking.outliers import THRESHOLD, score_outliers
 from tasks.review.ranking.probabilities import Probabilities, count_votes, predict_held_out

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tasks.common.text import count, join, printable
+from tasks.common.text import count, printable
 from tasks.evaluation.baselines import Baseline
 from tasks.evaluation.inputs import Inputs
+from tasks.evaluation.report.wording import name_classes, span, state_small
 
 # A class with fewer test images has an interval of recall of about half the scale or more.
 FEW_IMAGES = 5
-MAX_NAMES = 3
 MAX_WARNINGS = 20
 
 
@@ -129,11 +129,8 @@ def _gain(baselines: Sequence[Baseline]) -> list[str]:
 def _classes(metrics: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say which classes have too few test images, and which are recognised clearly less often than all images."""
     sentences = []
-    few = sorted((row for row in classes if row["images"] < FEW_IMAGES), key=lambda row: (row["images"], row["class"]))
-    if few:
-        verb = "has" if len(few) == 1 else "have"
-        images = _range(few[0]["images"], few[-1]["images"])
-        sentences.append(f"{_names(few)} {verb} too few test images to say ({images}).")
+    if few := state_small({row["class"]: row["images"] for row in classes}, FEW_IMAGES):
+        sentences.append(f"{few[0]} too few test images to say ({few[1]}).")
     weak = [
         row
         for row in classes
@@ -142,17 +139,7 @@ def _classes(metrics: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -
     if weak:
         weak.sort(key=lambda row: (row["recall"], row["class"]))
         verb = "is" if len(weak) == 1 else "are"
-        recalls = _range(round(100 * weak[0]["recall"]), round(100 * weak[-1]["recall"]))
-        sentences.append(f"{_names(weak)} {verb} recognised clearly less often ({recalls} %).")
+        recalls = span(round(100 * weak[0]["recall"]), round(100 * weak[-1]["recall"]))
+        names = name_classes([row["class"] for row in weak])
+        sentences.append(f"{names} {verb} recognised clearly less often ({recalls} %).")
     return sentences
-
-
-def _names(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = [f"'{printable(row['class'])}'" for row in rows[:MAX_NAMES]]
-    if len(rows) > MAX_NAMES:
-        names.append(count(len(rows) - MAX_NAMES, "more class", "more classes"))
-    return join(names)
-
-
-def _range(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low} to {high}"

@@ -14,16 +14,18 @@ SHARE = 0.5
 GREY = 128
 MAX_GREY = 0.8
 LINE = 2
+# Standard deviation of the blur that rounds the corners of the map, as a share of the side.
+BLUR = 0.06
 
 
 def draw_explanation(explanation: Explanation, side: int) -> Drawing | None:
     """Return a picture of about `side` pixels; None if no place of the patch lowers the probability noticeably."""
-    largest = float(explanation.drops.max())
-    if largest < MIN_DROP:
+    if explanation.drops.max() < MIN_DROP:
         return None
     drawing = draw(explanation.pixels, side)
     pixels = np.asarray(drawing.image, np.float32)
-    weights = np.clip(spread(explanation.drops, len(pixels)) / largest, 0, 1)
+    drops = ndimage.gaussian_filter(spread(explanation.drops, len(pixels)), BLUR * len(pixels), mode="nearest")
+    weights = np.clip(drops / drops.max(), 0, 1)
     counts = weights >= SHARE
     mix = MAX_GREY * (1 - np.clip(weights / SHARE, 0, 1))[..., None]
     picture = (1 - mix) * pixels + mix * GREY

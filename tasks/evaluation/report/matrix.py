@@ -1,7 +1,6 @@
 """The confusion matrix on the page: a table or, for many classes, a drawing, and the images of each cell."""
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,20 +105,22 @@ def _draw_levels(shares: Shares) -> list[Level]:
 
 
 def _list_cells(test: TestSet, confusion: Confusion, places: Mapping[int, int], gallery: Gallery) -> list[list[Any]]:
-    """Return the cells with their images; the first image of each cell has the first right to a picture."""
-    limits = [MAX_CELL_RIGHT if pair.is_right else MAX_CELL_MISTAKES for pair in confusion.pairs]
-    columns = [pair.images[:limit] for pair, limit in zip(confusion.pairs, limits, strict=True)]
+    """Return the cells with their images, as many as the limits allow.
+
+    The first image of each cell comes first, then the other mistakes, then the other right predictions.
+    """
     cells: list[list[Any]] = [
         [places[pair.actual], places[pair.predicted], len(pair.images), []] for pair in confusion.pairs
     ]
-    total = pictures = 0
-    for rank in zip_longest(*columns):
-        for cell, image in zip(cells, rank, strict=True):
-            if image is None or total == MAX_IMAGES:
-                continue
-            total += 1
-            tile = gallery.add(test.paths[image]) if pictures < MAX_PICTURES else None
-            pictures += tile is not None
-            probability = f"{100 * test.confidences[image]:.1f} %"
-            cell[3].append([clip(test.paths[image], MAX_PATH), probability, *(tile or [])])
+    queue = []
+    for cell, pair in zip(cells, confusion.pairs, strict=True):
+        limit = MAX_CELL_RIGHT if pair.is_right else MAX_CELL_MISTAKES
+        queue += [(rank > 0 and pair.is_right, rank, cell, image) for rank, image in enumerate(pair.images[:limit])]
+    queue.sort(key=lambda entry: entry[:2])
+    pictures = 0
+    for _, _, cell, image in queue[:MAX_IMAGES]:
+        tile = gallery.add(test.paths[image]) if pictures < MAX_PICTURES else None
+        pictures += tile is not None
+        probability = f"{100 * test.confidences[image]:.1f} %"
+        cell[3].append([clip(test.paths[image], MAX_PATH), probability, *(tile or [])])
     return cells

@@ -18,6 +18,7 @@ from tasks.pages.thumbnails import thumbnails, to_address
 MAX_PAIRS = 6
 MAX_PAIR_PICTURES = 8
 MAX_LINES = 40
+MAX_VISIBLE = 12
 EXAMPLE_SIDE = 192
 
 
@@ -60,7 +61,7 @@ class ExampleView(NamedTuple):
 
 
 class Mistakes(NamedTuple):
-    """The part. `examples` are mistakes or, if there are none, right predictions.
+    """The part. `examples` are mistakes or, if there are none, right predictions; `visible` of them are not folded.
 
     `more_pairs` counts the pairs of classes that are in neither list, `more_examples` the mistakes that are not shown.
     """
@@ -72,6 +73,7 @@ class Mistakes(NamedTuple):
     lines: list[ConfusedPair]
     more_pairs: int
     examples: list[ExampleView]
+    visible: int
     more_examples: int
     has_explanations: bool
     has_doubtful_labels: bool
@@ -108,6 +110,7 @@ def describe_mistakes(
         lines,
         len(wrong) - len(pairs) - len(lines),
         views,
+        MAX_VISIBLE,
         mistakes - len(views) if mistakes else 0,
         any(view.explanation for view in views),
         any(view.has_doubtful_label for view in views),

@@ -1,6 +1,6 @@
 """`report.html`: a run on one page, from the answer to the next steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.common.params import Params
@@ -10,14 +10,19 @@ from tasks.evaluation.occlusion import Explanation
 from tasks.evaluation.report.answer import describe_answer, read_warnings
 from tasks.evaluation.report.classes import describe_classes
 from tasks.evaluation.report.data import describe_data
+from tasks.evaluation.report.feature_map import describe_feature_map
 from tasks.evaluation.report.mistakes import describe_mistakes
+from tasks.evaluation.report.next_steps import describe_next_steps
+from tasks.evaluation.report.run import describe_run
 from tasks.evaluation.report.slices import describe_slices
 from tasks.evaluation.report.training import describe_training
 from tasks.evaluation.report.trust import describe_trust
 from tasks.evaluation.test_set import TestSet
 from tasks.evaluation.thresholds import missed_points
+from tasks.onnx.model_metadata import ModelMetadata
 from tasks.pages import rendering
 from tasks.pages.gallery import SIDE, Gallery
+from tasks.tables.accepted import Accepted
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 # So many small pictures take about 5 MB.
@@ -30,6 +35,9 @@ CONTENTS = {
     "trust": "Trust",
     "slices": "Kinds of images",
     "training": "The training",
+    "feature_map": "Map",
+    "run": "The run",
+    "next_steps": "What to try next",
 }
 
 
@@ -37,14 +45,17 @@ def write_report(
     file: Path,
     images: Path,
     inputs: Inputs,
-    params: Params,  # noqa: ARG001
+    params: Params,
+    metadata: ModelMetadata,
+    rows: Sequence[Accepted],
     test: TestSet,
     measurements: Measurements,
     explanations: Mapping[int, Explanation],
 ) -> None:
     """Write the page; the same arguments and files give the same bytes.
 
-    `images` is the folder of the images, `inputs` are the files of the stages before this one. `explanations`
+    `images` is the folder of the images, `inputs` are the files of the stages before this one, `metadata` the facts in
+    the exported file, and `rows` the images of all splits. `explanations`
     say what counted in some of the test images, by position in `test`.
     """
     gallery = Gallery(images, MAX_PICTURES)
@@ -59,12 +70,15 @@ def write_report(
         "classes": describe_classes(measurements.classes, confidence),
         "trust": describe_trust(metrics, measurements.bins, measurements.points),
         "training": describe_training(inputs, measurements.learning_curve, confidence),
+        "feature_map": describe_feature_map(measurements.feature_map, gallery),
+        "run": describe_run(inputs, metadata, params),
+        "next_steps": describe_next_steps(measurements, test, rows, params),
         "slices": describe_slices(measurements.slices, len(test.paths), metrics["accuracy"]),
     }
     text = rendering.render(
         TEMPLATE,
         **parts,
-        contents=[(name, title) for name, title in CONTENTS.items() if parts[name] is not None],
+        contents=[(name, title) for name, title in CONTENTS.items() if parts[name]],
         # The last one, since the parts add their pictures to it.
         sheets=gallery.sheets(),
         side=SIDE,

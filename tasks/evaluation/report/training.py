@@ -61,7 +61,7 @@ def describe_training(inputs: Inputs, curve: LearningCurve | None, confidence: f
         _draw_mixtures(_read(inputs.finetuning / "mixtures.csv"), tuning.get("mixture")),
     ]
     return TrainingPart(
-        [choice["reason"], *_describe_tuning(tuning), *describe_gains(curve)],
+        [choice["reason"].replace("+-", "±"), *_describe_tuning(tuning), *describe_gains(curve)],
         _best_of_kinds(candidates),
         candidates[:MAX_CANDIDATES],
         max(0, len(candidates) - MAX_CANDIDATES),

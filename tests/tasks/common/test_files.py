@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,18 @@ def test_a_file_appears_under_its_name_only_when_it_is_complete(tmp_path: Path) 
         temporary.write_text("whole")
     assert path.read_text() == "whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_device_a_pipe_and_a_folder_are_not_replaced_by_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(GraftError) as caught, atomic_file(path):
+        pytest.fail("nothing may be written")
+    assert str(caught.value) == f"{path} is a device or a pipe, which a file must not replace. Give the path of a file."
+    with pytest.raises(GraftError, match=r" is a folder, which a file must not replace\."), atomic_file(tmp_path):
+        pytest.fail("nothing may be written")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.is_fifo()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from tasks.calibration.label_errors import estimate_errors, likely_labels, margins
 from tasks.review.ranking.duplicates import find_duplicates
-from tasks.review.ranking.label_errors import estimate_errors, likely_labels, margins
 from tasks.review.ranking.outliers import THRESHOLD, score_outliers
 from tasks.review.ranking.probabilities import count_votes, predict_held_out
 from tasks.review.ranking.vectors import unit_vectors

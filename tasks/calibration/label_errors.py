@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from tasks.review.ranking.neighbours import Indices
-from tasks.review.ranking.probabilities import Probabilities
+Probabilities = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.int64]
 
 
 def likely_labels(probabilities: Probabilities, labels: Indices) -> Indices:
