@@ -1,6 +1,7 @@
 """The images to predict: files, folders, patterns and archives, and how their bytes are read."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from tasks.common.errors import GraftError, ImageError
 from tasks.common.text import printable
 from tasks.images.archive_members import DAMAGE, Member, TooLarge, read_members
 
-# An encoded image is smaller than this; a member of an archive may claim any size.
+# An encoded image is smaller than this; a file, and a member of an archive, may claim any size.
 MAX_BYTES = 2**30
+TOO_LARGE = f"has more than {MAX_BYTES:,} bytes"
 MAX_ARCHIVE_BYTES = 2**50
 
 
@@ -40,10 +42,23 @@ class FileSource(NamedTuple):
     def read(self) -> bytes:
         """Return the content of the file; raises ImageError if it cannot be read."""
         try:
-            return self.path.read_bytes()
+            # A named pipe that nobody writes to is empty rather than waited for without end.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, not a path
+                os.set_blocking(descriptor, True)
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    content = file.read(MAX_BYTES + 1)
+                elif status.st_size <= MAX_BYTES:
+                    content = file.read()
+                else:
+                    raise ImageError(TOO_LARGE)
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
             raise ImageError(message) from error
+        if len(content) > MAX_BYTES:
+            raise ImageError(TOO_LARGE)
+        return content
 
 
 class ContentSource(NamedTuple):
@@ -88,7 +103,7 @@ def find_images(names: Iterable[str]) -> Images:
     is named itself may have any ending, and is reported if it does not exist.
 
     Raises:
-        GraftError: There are no images, or an archive cannot be read at all.
+        GraftError: There are no images, a name is empty, or an archive cannot be read at all.
     """
     files: list[FileSource | Path] = []
     total = 0
@@ -113,6 +128,10 @@ def find_images(names: Iterable[str]) -> Images:
 
 
 def _expand(name: str) -> list[Path]:
+    if not name:
+        # As a path it would be the working folder, with all that is below it.
+        message = "a name of images is empty. Expected a file, a folder, an archive or a pattern."
+        raise GraftError(message)
     if has_magic(name) and not os.path.lexists(name):
         matches = sorted(glob(name, recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
         if not matches:
@@ -167,5 +186,4 @@ def _read_archive(archive: Path) -> Iterator[ContentSource]:
             except (*DAMAGE, TooLarge, OSError) as error:
                 yield ContentSource(name, b"", f"cannot be read from the archive: {' '.join(str(error).split())}")
                 continue
-            too_large = f"has more than {MAX_BYTES:,} bytes" if len(content) > MAX_BYTES else ""
-            yield ContentSource(name, content, too_large)
+            yield ContentSource(name, content, TOO_LARGE if len(content) > MAX_BYTES else "")

@@ -110,6 +110,14 @@ def prefect_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_once(tmp_path_factory, "prefect", start_server)
 
 
+@pytest.fixture(scope="session")
+def trained_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on the digits in a clone of this repository. Tests copy it before they run a command in it."""
+    from tests.clones import train
+
+    return make_once(tmp_path_factory, "clone", train)
+
+
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder that `make` has written once for all processes of pytest-xdist, for tests that only read it."""
     parent = factory.getbasetemp()

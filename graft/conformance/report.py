@@ -4,12 +4,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
 from graft.conformance.comparison import Row, Verdict
 from tasks.common.errors import GraftError
-from tasks.common.files import atomic_file
+from tasks.common.files import atomic_file, refuse_special_file
 from tasks.common.text import join, printable
 
 COLUMNS = ("runtime", "version", "file", "same class", "largest difference", "ms/image", "verdict")
@@ -42,7 +43,7 @@ def write_markdown(path: Path, rows: Sequence[Row], fact: str) -> None:
     """Write a page with the table, or renew the table of a page between the lines BEGIN and END.
 
     Raises:
-        GraftError: The page exists without these lines.
+        GraftError: The page exists without these lines, or is no text.
     """
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{'|'.join('---:' if name in RIGHT else '---' for name in COLUMNS)}|"]
     lines += [f"| {' | '.join(map(_escape, _cells(row)))} |" for row in rows]
@@ -50,15 +51,21 @@ def write_markdown(path: Path, rows: Sequence[Row], fact: str) -> None:
     part = "\n".join([BEGIN, _escape(fact), "", *lines, *([""] if notes else []), *notes, END])
     page = read_page(path)
     before, after = ("", "\n") if page is None else (page.split(BEGIN)[0], page.split(END, 1)[1])
-    with atomic_file(path) as temporary:
+    # A link is followed, and the page behind it is renewed.
+    with atomic_file(Path(realpath(path))) as temporary:
         temporary.write_text(before + part + after, encoding="utf-8")
 
 
 def read_page(path: Path) -> str | None:
     """Return the page that `write_markdown` would renew, or None if there is none; raises as it does."""
+    refuse_special_file(path)
     if not path.exists():
         return None
-    page = path.read_text(encoding="utf-8")
+    try:
+        page = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        message = f"{printable(str(path))} exists and is no text in UTF-8. Give a page in Markdown, or another file."
+        raise GraftError(message) from error
     if not 0 <= page.find(BEGIN) < page.find(END):
         message = (
             f"{printable(str(path))} exists without the lines '{BEGIN}' and '{END}', between which the table belongs. "

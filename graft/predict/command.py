@@ -4,6 +4,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from os.path import realpath
 from pathlib import Path
 
 from graft.arguments import positive
@@ -12,7 +13,7 @@ from graft.predict.formats import write_csv, write_json, write_parquet
 from graft.predict.table import format_table
 from graft.sources import find_images
 from tasks.common.errors import GraftError
-from tasks.common.files import atomic_file
+from tasks.common.files import atomic_file, refuse_special_file
 from tasks.common.progress import say, track
 from tasks.common.text import count, join, printable
 
@@ -60,9 +61,11 @@ def main(arguments: list[str]) -> None:
         GraftError: The model, the images or the output cannot be used.
     """
     options = make_parser().parse_args(arguments)
-    if options.out is not None and options.out.exists() and not options.force:
-        message = f"{printable(str(options.out))} exists. Give another --out, or --force to replace it."
-        raise GraftError(message)
+    if options.out is not None:
+        refuse_special_file(options.out)
+        if options.out.exists() and not options.force:
+            message = f"{printable(str(options.out))} exists. Give another --out, or --force to replace it."
+            raise GraftError(message)
     if options.format == "parquet" and options.out is None:
         message = "--parquet writes a file, not text. Give its path with --out."
         raise GraftError(message)
@@ -95,7 +98,8 @@ def _write(predictions: Iterable[Prediction], classes: list[str], options: argpa
             write = write_csv if options.format == "csv" else write_json
             write(predictions, classes, top, sys.stdout)
         return
-    with atomic_file(options.out) as temporary:
+    # A link is followed, and the file behind it is replaced: /dev/stdout is a link too.
+    with atomic_file(Path(realpath(options.out))) as temporary:
         if options.format == "parquet":
             write_parquet(predictions, classes, temporary)
             return

@@ -12,6 +12,8 @@ FAULTS_OF_THE_DISK = {
     errno.EACCES: "Give yourself the right to read and write there, then run again",
     errno.EPERM: "Give yourself the right to read and write there, then run again",
     errno.EROFS: "Make the disk writable, then run again",
+    errno.EFBIG: "Raise the limit on the size of files (ulimit -f), then run again",
+    errno.ENAMETOOLONG: "Give a shorter name",
 }
 
 

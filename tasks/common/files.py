@@ -24,7 +24,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         GraftError: `path` is a folder, a device or a pipe, which a file must not replace.
     """
     refuse_special_file(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_parent(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` on success and is removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_parent(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -54,6 +54,14 @@ def refuse_special_file(path: Path) -> None:
         kind = "a folder" if path.is_dir() else "a device or a pipe"
         message = f"{printable(str(path))} is {kind}, which a file must not replace. Give the path of a file."
         raise GraftError(message)
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        message = f"{printable(str(path))} cannot be written: {printable(str(error.filename))} is not a folder."
+        raise GraftError(f"{message} Give another path.") from error
 
 
 def require(path: Path, stage: str) -> Path:

@@ -3,7 +3,7 @@
 A quick classifier, linear discriminant analysis, is fitted on random parts of the training images at many sizes. It
 reads the features that the head reads, so that its curve bends as the head's does. The mean error e at n images a class
 is fitted by e = a + b n^-c, the form that holds for most learners (T. Viering and M. Loog, The Shape of Learning
-Curves, IEEE TPAMI 45, 2023). The interval is that of the bootstrap over the test images and the random parts.
+Curves, IEEE TPAMI 45, 2023). The interval is that of the bootstrap over the test images, the random parts, and the smallest size that the fit uses.
 """
 
 from collections.abc import Sequence
@@ -191,15 +191,18 @@ def _fit(
         more = [MORE_IMAGES]
     more.sort()
     targets = np.array([full, *(full + images for images in more)])
-    fitted = _extrapolate(sizes, errors[None], targets)[0]
-    drawn = _extrapolate(sizes, draws, targets)
-    lows, highs = np.quantile(drawn, ends, axis=0)
+    # Curves often bend at small sizes in another way. Fits without some of the smallest ones show how much this matters.
+    skips = range(len(sizes) - MIN_SIZES + 1)
+    fitted = np.mean([_extrapolate(sizes[skip:], errors[None, skip:], targets)[0] for skip in skips], axis=0)
+    drawn = np.concatenate(
+        [_extrapolate(sizes[skip:], draws[skip :: len(skips), skip:], targets) for skip in skips], axis=0
+    )
+    lows, highs = _surround(fitted, drawn, ends)
     points += [
         Point(float(target), float(error), float(low), float(high), 0, extrapolated=True)
         for target, error, low, high in zip(targets[1:], fitted[1:], lows[1:], highs[1:], strict=True)
     ]
-    gains = drawn[:, :1] - drawn[:, 1:]
-    gain_lows, gain_highs = np.quantile(gains, ends, axis=0)
+    gain_lows, gain_highs = _surround(fitted[0] - fitted[1:], drawn[:, :1] - drawn[:, 1:], ends)
     return LearningCurve(
         points,
         [
@@ -207,6 +210,12 @@ def _fit(
             for images, error, low, high in zip(more, fitted[1:], gain_lows, gain_highs, strict=True)
         ],
     )
+
+
+def _surround(values: Floats, draws: Floats, ends: Sequence[float]) -> tuple[Floats, Floats]:
+    """Return the ends of the intervals of the columns of `draws`, which contain the values."""
+    lows, highs = np.quantile(draws, ends, axis=0)
+    return np.minimum(lows, values), np.maximum(highs, values)
 
 
 def _extrapolate(sizes: Floats, errors: Floats, targets: Floats) -> Floats:

@@ -42,8 +42,8 @@ def write(path: Path, table: HeldOut) -> None:
 
 
 def read(path: Path) -> HeldOut:
-    """Return the table that `write` wrote; raises GraftError when the file is missing."""
-    table = pq.read_table(require(path, "finetuning"))
+    """Return the table that `write` wrote, in the folder of its stage; raises GraftError when the file is missing."""
+    table = pq.read_table(require(path, path.parent.name))
     classes = [str(name) for name in json.loads((table.schema.metadata or {})[b"classes"])]
     paths, labels, splits = ([str(cell) for cell in table[name].to_pylist()] for name in ("path", "label", "split"))
     probabilities = np.array(table["probabilities"].to_pylist(), np.float32).reshape(-1, len(classes))

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows import params_file, pipeline
+from tests.clones import clone, commit
 from tests.conftest import ROOT, call
 
 
@@ -28,29 +29,10 @@ def stage_names(folder: Path) -> list[str]:
     return [stage.name for stage in pipeline.read(folder)]
 
 
-def clone(folder: Path) -> Path:
-    """Copy the files that git does not ignore into a repository of its own, so that uncommitted work is tested too."""
-    names = call("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
-    for name in names:
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    commit(folder, "init")
-    return folder
-
-
-def commit(folder: Path, message: str) -> None:
-    call("git", "init", "-q", cwd=folder)
-    call("git", "add", "-A", cwd=folder)
-    call("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", message, cwd=folder)
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train on the digits in a fresh clone through `dvc repro`."""
-    folder = clone(tmp_path_factory.mktemp("first"))
-    dvc("repro", "-q", cwd=folder)
-    return folder
+def trained(trained_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the clone in which the digits were trained through `dvc repro`."""
+    return shutil.copytree(trained_clone, tmp_path_factory.mktemp("first") / "clone", symlinks=True)
 
 
 def test_after_dvc_repro_graft_train_has_nothing_to_do(trained: Path) -> None:

@@ -121,6 +121,6 @@ def _list_cells(test: TestSet, confusion: Confusion, places: Mapping[int, int], 
     for _, _, cell, image in queue[:MAX_IMAGES]:
         tile = gallery.add(test.paths[image]) if pictures < MAX_PICTURES else None
         pictures += tile is not None
-        probability = f"{100 * test.confidences[image]:.1f} %"
+        probability = f"{100 * test.probabilities[image].max():.1f} %"
         cell[3].append([clip(test.paths[image], MAX_PATH), probability, *(tile or [])])
     return cells

@@ -76,6 +76,7 @@ class Mistakes(NamedTuple):
     visible: int
     more_examples: int
     has_explanations: bool
+    has_known: bool
     has_doubtful_labels: bool
 
 
@@ -113,13 +114,15 @@ def describe_mistakes(
         MAX_VISIBLE,
         mistakes - len(views) if mistakes else 0,
         any(view.explanation for view in views),
+        test.known is not None,
         any(view.has_doubtful_label for view in views),
     )
 
 
 def _headline(mistakes: int, images: int, pairs: Sequence[ConfusedPair]) -> str:
     if not mistakes:
-        return f"No mistakes: every one of {count(images, 'test image')} is recognised as its class."
+        subject = "the only test image is" if images == 1 else f"all {images:,} test images are"
+        return f"No mistakes: {subject} recognised."
     worst = pairs[0]
     text = f"{mistakes:,} of {count(images, 'test image')} {'is' if mistakes == 1 else 'are'} taken for another class"
     if mistakes > 1 and worst.images > 1:
@@ -140,7 +143,7 @@ def _describe_pair(test: TestSet, pair: Pair, confusion: Confusion, gallery: Gal
 
 def _sample(test: TestSet, image: int, gallery: Gallery) -> Sample:
     path = test.paths[image]
-    return Sample(path, gallery.add(path), float(test.confidences[image]))
+    return Sample(path, gallery.add(path), float(test.probabilities[image].max()))
 
 
 def _describe_examples(
@@ -159,7 +162,7 @@ def _describe_examples(
                 test.paths[image],
                 test.classes[test.actual[image]],
                 test.classes[test.predicted[image]],
-                float(test.confidences[image]),
+                float(test.probabilities[image].max()),
                 float(probabilities[test.actual[image]]),
                 None if runner_up is None else test.classes[runner_up],
                 0.0 if runner_up is None else float(probabilities[runner_up]),

@@ -75,7 +75,7 @@ def _advise_on_weights(measurements: Measurements, params: Params) -> Iterator[S
         yield Step(
             f"The accuracy of {accuracy:.1%} is that of the starter weights, which have never seen a photograph.",
             "If the images are photographs, take weights that were trained on photographs.",
-            "graft train --set backbone.weights=imagenet --set backbone.name=MobileNetV2",
+            "graft train --backbone MobileNetV2",
         )
 
 
@@ -84,7 +84,7 @@ def _advise_on_images(measurements: Measurements, rows: Sequence[Accepted]) -> I
     if few := state_small(training, FEW_TRAINING_IMAGES):
         yield Step(
             f"{few[0]} {few[1]} training images, fewer than {FEW_TRAINING_IMAGES}.",
-            "Add pictures of these classes.",
+            "Add more pictures there.",
             "graft data add FOLDER",
         )
     gains = measurements.learning_curve.gains if measurements.learning_curve else []

@@ -138,3 +138,27 @@ def test_the_model_of_the_repository_is_the_default(folder: Path) -> None:
     main(["grey.png"])
     main(["--csv", "--out", "grey.png", "--force", "photos"])
     assert Path("grey.png").read_text().startswith("path,class,")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("pipe", "a device or a pipe"), ("link", "a device or a pipe"), ("photos", "a folder")],
+    ids=["pipe", "link to a pipe", "folder"],
+)
+def test_a_pipe_and_a_folder_are_never_replaced(folder: Path, name: str, kind: str) -> None:
+    os.mkfifo("pipe")
+    Path("link").symlink_to("pipe")
+    with pytest.raises(GraftError) as caught:
+        run("--csv", "--force", "--out", name, "grey.png")
+    assert str(caught.value) == f"{name} is {kind}, which a file must not replace. Give the path of a file."
+    assert (folder / "pipe").is_fifo()
+    assert (folder / "link").is_symlink()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_link_as_output_stays_a_link() -> None:
+    Path("old.csv").write_text("old")
+    Path("link.csv").symlink_to("old.csv")
+    run("--csv", "--force", "--out", "link.csv", "grey.png")
+    assert Path("link.csv").is_symlink()
+    assert Path("old.csv").read_text().startswith("path,class,")

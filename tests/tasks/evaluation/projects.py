@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tasks.evaluation.inputs import Inputs
-from tasks.tables import features, manifest, quarantine
+from tasks.tables import features, held_out, manifest, quarantine
 from tasks.tables.accepted import Accepted
+from tasks.tables.held_out import HeldOut
 from tests.tasks.conftest import write_accepted
 
 
@@ -48,4 +49,13 @@ def write_inputs(folder: Path, rows: Sequence[Accepted]) -> Inputs:
         vectors,
     )
     features.write(inputs.features, [features.Tap("last", 4, 1.0)], [block])
+    known = [row for row in rows if row.split != "test"]
+    classes = sorted({row.label for row in rows})
+    probabilities = np.array([[row.label == name for name in classes] for row in known], np.float32)
+    paths, labels, splits = ([getattr(row, name) for row in known] for name in ("path", "label", "split"))
+    predicted = HeldOut(paths, labels, splits, probabilities.reshape(-1, len(classes)), classes)
+    held_out.write(inputs.head / "held_out.parquet", predicted)
+    (inputs.head / "choice.json").write_text(json.dumps({"reason": "The first candidate won."}))
+    (inputs.finetuning / "metrics.json").write_text("{}")
+    inputs.backbone.write_text(json.dumps({"name": "Net", "weights": "none", "licence": "MIT"}))
     return inputs

@@ -97,7 +97,8 @@ def test_the_label_of_a_class_without_training_images_is_not_doubtful() -> None:
 @pytest.mark.parametrize(
     ("actual", "predicted", "headline"),
     [
-        pytest.param("a", "a", "No mistakes: every one of 1 test image is recognised as its class.", id="one, right"),
+        pytest.param("a", "a", "No mistakes: the only test image is recognised.", id="one, right"),
+        pytest.param("aab", "aab", "No mistakes: all 3 test images are recognised.", id="all right"),
         pytest.param("a", "b", "1 of 1 test image is taken for another class.", id="one, wrong"),
         pytest.param("aab", "bab", "1 of 3 test images is taken for another class.", id="one mistake"),
         pytest.param("ab", "ba", "2 of 2 test images are taken for another class.", id="no pair is more frequent"),

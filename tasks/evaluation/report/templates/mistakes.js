@@ -32,8 +32,9 @@
   }
 
   function show(cell) {
-    const more = cell.count - cell.images.length;
-    const rest = more ? [make("p", { className: "soft", textContent: `and ${more.toLocaleString("en")} more: see predictions.parquet` })] : [];
+    const more = (cell.count - cell.images.length).toLocaleString("en");
+    const text = cell.images.length ? `and ${more} more: see predictions.parquet` : "Not on this page: see predictions.parquet";
+    const rest = more === "0" ? [] : [make("p", { className: "soft", textContent: text })];
     panel.replaceChildren(
       make("h3", {}, ...title(cell)),
       make("ul", { className: "grid" }, ...cell.images.map(picture)),
