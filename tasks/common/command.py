@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,9 +55,29 @@ def quiet_imports() -> Iterator[None]:
 def run_command(stage: str, main: Callable[[], None]) -> None:
     """Run a stage's main function; a GraftError or Ctrl-C ends the process with an exit code.
 
-    Bad input, a full disk and a missing right end in one line on standard error, `graft STAGE: error: ...`. A defect
-    keeps its traceback.
+    Bad input, a full disk and a missing right end in one line on standard error, `graft STAGE: error: ...`. A reader of
+    standard output that ends early, such as `head`, ends the process without a word. A defect keeps its traceback.
     """
+    try:
+        _run(stage, main)
+    except (SystemExit, BrokenPipeError):
+        _end_without_reader()
+        raise
+    _end_without_reader()
+
+
+def _end_without_reader() -> None:
+    """Write the rest of standard output; if nobody reads it, end the process with the code of SIGPIPE."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter writes the rest once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _run(stage: str, main: Callable[[], None]) -> None:
     try:
         main()
     except GraftError as error:

@@ -3,7 +3,8 @@
 A quick classifier, linear discriminant analysis, is fitted on random parts of the training images at many sizes. It
 reads the features that the head reads, so that its curve bends as the head's does. The mean error e at n images a class
 is fitted by e = a + b n^-c, the form that holds for most learners (T. Viering and M. Loog, The Shape of Learning
-Curves, IEEE TPAMI 45, 2023). The interval is that of the bootstrap over the test images, the random parts, and the smallest size that the fit uses.
+Curves, IEEE TPAMI 45, 2023). The interval is that of the bootstrap over the test images, the random parts and the
+smallest size that the fit uses.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,9 @@ class Vectors(NamedTuple):
 
 
 def plain_vectors(table: Features, layers: Sequence[str]) -> Vectors:
-    """Return the plain views of all images with the features of these layers; without layers, with all features."""
+    """Return the plain views of all images with the features of these layers; all, if the table has none of them."""
     plain = table.views == 0
-    used = np.concatenate([np.full(tap.width, not layers or tap.layer in layers) for tap in table.taps])
+    used = np.concatenate([np.full(tap.width, tap.layer in layers) for tap in table.taps])
+    if not used.any():
+        used[:] = True
     return Vectors(table.paths[plain], table.labels[plain], table.splits[plain], table.vectors[plain][:, used])

@@ -73,6 +73,9 @@ def describe_gains(curve: LearningCurve | None) -> list[str]:
     """Say in a sentence for each number of additional images how much they would bring."""
     if curve is None:
         return ["There are too few images to say whether more would help."]
+    measured = [point for point in curve.points if not point.extrapolated]
+    if measured[-1].error == 0:
+        return ["The test images cannot say whether more images would help: a quick classifier has all of them right."]
     return [_describe_gain(gain, curve) for gain in curve.gains]
 
 
@@ -178,23 +181,24 @@ def _draw_curve(curve: LearningCurve | None, confidence: float) -> Chart | None:
 
 
 def _draw_history(title: str, name: str, rows: Sequence[Row]) -> Chart | None:
+    """Draw the accuracy by epoch or, where the training did not measure it, the loss."""
     if not rows:
         return None
+    has_accuracy = any(row["train_accuracy"] or row["val_accuracy"] for row in rows)
+    measure = "accuracy" if has_accuracy else "loss"
     figure, (axis,) = new_chart(6.0, 2.8)
-    for column, label, style in (
-        ("train_accuracy", "training images", SERIES[0]),
-        ("val_accuracy", "validation images", SERIES[1]),
-    ):
-        points = [(int(row["epoch"]), float(row[column])) for row in rows if row[column]]
+    series = (("train", "training images", SERIES[0]), ("val", "validation images", SERIES[1]))
+    for split, label, style in series:
+        points = [(int(row["epoch"]), float(row[f"{split}_{measure}"])) for row in rows if row[f"{split}_{measure}"]]
         if points:
             options = style | {"marker": ""} if len(points) > 1 else style
-            axis.plot([epoch for epoch, _ in points], [share for _, share in points], label=label, **options)
-    axis.set(xlabel="epoch", ylabel="accuracy")
-    percent(axis)
+            axis.plot([epoch for epoch, _ in points], [value for _, value in points], label=label, **options)
+    axis.set(xlabel="epoch", ylabel=measure)
+    if has_accuracy:
+        percent(axis)
     legend(axis)
-    last = next((row["val_accuracy"] for row in reversed(rows) if row["val_accuracy"]), "")
-    words = f"{title}: {count(len(rows), 'epoch')}" + (f", at the end {100 * float(last):.1f} %" if last else "")
-    return Chart(title, "Accuracy after each epoch.", to_svg(figure, f"history-{name}", words))
+    words = f"{title}: {measure} over {count(len(rows), 'epoch')}"
+    return Chart(title, f"{measure.capitalize()} after each epoch.", to_svg(figure, f"history-{name}", words))
 
 
 def _draw_mixtures(rows: Sequence[Row], chosen: float | None) -> Chart | None:
