@@ -1,7 +1,6 @@
 """The command `graft`: commands that use a model start at once, all others belong to training."""
 
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NoReturn
@@ -22,8 +21,8 @@ def main() -> None:
     """Run the command that the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in COMMANDS:
-        command: Callable[[list[str]], None] = import_module(COMMANDS[name]).main
-        run_command(name, lambda: command(sys.argv[2:]))
+        # The import is a part of the command: Ctrl-C ends it in one line too.
+        run_command(name, lambda: import_module(COMMANDS[name]).main(sys.argv[2:]))
     elif find_spec("typer") is None:
         _explain_small_installation()
     else:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -59,22 +60,31 @@ def run_command(stage: str, main: Callable[[], None]) -> None:
     standard output that ends early, such as `head`, ends the process without a word. A defect keeps its traceback.
     """
     try:
-        _run(stage, main)
-    except (SystemExit, BrokenPipeError):
-        _end_without_reader()
-        raise
-    _end_without_reader()
-
-
-def _end_without_reader() -> None:
-    """Write the rest of standard output; if nobody reads it, end the process with the code of SIGPIPE."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        try:
+            _run(stage, main)
+        except SystemExit:
+            _flush()
+            raise
+        _flush()
     except BrokenPipeError:
+        if _is_read(sys.stdout.fileno()):
+            raise
         # The interpreter writes the rest once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+
+
+def _flush() -> None:
+    # The shell's `>&-` closes standard output, which is then None.
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _is_read(descriptor: int) -> bool:
+    """Tell whether a pipe to write to still has a reader."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _run(stage: str, main: Callable[[], None]) -> None:

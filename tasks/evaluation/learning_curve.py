@@ -192,7 +192,7 @@ def _fit(
         more = [MORE_IMAGES]
     more.sort()
     targets = np.array([full, *(full + images for images in more)])
-    # Curves often bend at small sizes in another way. Fits without some of the smallest ones show how much this matters.
+    # Small sizes often follow another curve: fits without some of the smallest show how much this matters.
     skips = range(len(sizes) - MIN_SIZES + 1)
     fitted = np.mean([_extrapolate(sizes[skip:], errors[None, skip:], targets)[0] for skip in skips], axis=0)
     drawn = np.concatenate(

@@ -63,9 +63,7 @@ def describe_feature_map(feature_map: FeatureMap | None, gallery: Gallery) -> Fe
         )
         for dot in dots
     ]
-    shown = (
-        f"{len(dots):,} of {feature_map.images:,} images" if len(dots) < feature_map.images else f"{len(dots):,} images"
-    )
+    shown = f"{len(dots):,} of {feature_map.images:,}" if len(dots) < feature_map.images else f"All {len(dots):,}"
     return FeatureMapPart(
         f"{shown} images by their features: those that the network sees as similar lie near each other.",
         [(name, numbers[name]) for name in names],

@@ -62,6 +62,28 @@ def test_an_interrupted_stage_says_so_and_ends_with_130(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "graft head: interrupted\n"
 
 
+@pytest.mark.parametrize("length", [5, 500_000], ids=["at the end", "in the middle"])
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_ends_early_ends_the_command_without_a_word(length: int, unbuffered: str) -> None:
+    code = f"from tasks.common.command import run_command; run_command('head', lambda: print('a' * {length}))"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    pipe, writer = os.pipe()
+    os.close(pipe)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_another_pipe_that_breaks_is_a_defect() -> None:
+    def main() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_command("head", main)
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command("head", lambda: print(1 // 0))

@@ -8,7 +8,7 @@ WIDTH = 12
 
 
 def make_vectors(
-    train: int, test: int, distance: float, classes: int = 3, width: int = WIDTH, constant: bool = False
+    train: int, test: int, distance: float, classes: int = 3, width: int = WIDTH, *, constant: bool = False
 ) -> Vectors:
     """Return so many images a class around means that are about that many standard deviations apart."""
     random = np.random.default_rng(0)
