@@ -60,8 +60,9 @@ def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        message = f"{printable(str(path))} cannot be written: {printable(str(error.filename))} is not a folder."
-        raise GraftError(f"{message} Give another path.") from error
+        parent = printable(str(error.filename))
+        message = f"{printable(str(path))} cannot be written: {parent} is not a folder. Give another path."
+        raise GraftError(message) from error
 
 
 def require(path: Path, stage: str) -> Path:

@@ -15,7 +15,7 @@ from tasks.evaluation.learning_curve import LearningCurve, measure_learning_curv
 from tasks.evaluation.metrics import class_metrics, overall_metrics
 from tasks.evaluation.mistakes import Example, choose_examples
 from tasks.evaluation.reliability import Bin, measure_reliability
-from tasks.evaluation.slices import Slices, measure_slices
+from tasks.evaluation.slices import Slice, Slices, find_weak_classes, measure_slices
 from tasks.evaluation.test_set import TestSet
 from tasks.evaluation.thresholds import measure_points, measure_sets, measure_unknown
 from tasks.evaluation.vectors import Vectors
@@ -31,8 +31,9 @@ class Measurements(NamedTuple):
 
     `metrics` is the content of metrics.json. The others are the rows of tables: `classes` one a class, `points` one an
     operating point. `bins` are those of the calibration curve, `baselines` two simple classifiers, and `slices` kinds
-    of images with their accuracy. `confusion` has the images of each pair of classes, `examples` are predictions worth
-    a look, and `learning_curve` and `feature_map` are None with too few images.
+    of images with their accuracy. `weak_classes` are recognised clearly less often than the others. `confusion` has the
+    images of each pair of classes, `examples` are predictions worth a look, and `learning_curve` and `feature_map` are
+    None with too few images.
     """
 
     metrics: dict[str, Any]
@@ -41,6 +42,7 @@ class Measurements(NamedTuple):
     bins: list[Bin]
     baselines: list[Baseline]
     slices: Slices
+    weak_classes: list[Slice]
     confusion: Confusion
     examples: list[Example]
     learning_curve: LearningCurve | None
@@ -79,6 +81,7 @@ def measure(test: TestSet, metadata: ModelMetadata, tables: Tables, images: Path
         measure_reliability(test),
         baselines,
         slices,
+        find_weak_classes(test),
         measure_confusion(test),
         choose_examples(test, metadata.novelty.get("threshold")),
         measure_learning_curve(tables.vectors, test.confidence),

@@ -17,6 +17,7 @@ from scipy.stats import fisher_exact
 
 from tasks.calibration.intervals import wilson_interval
 from tasks.evaluation.attributes import Division, Group, Mask
+from tasks.evaluation.test_set import TestSet
 
 # A slice of fewer images says nothing, and neither do so few other images to compare it with.
 MIN_IMAGES = 10
@@ -80,6 +81,14 @@ def measure_slices(right: Mask, division: Division, confidence: float) -> Slices
     ]
     rows.sort(key=lambda row: (row.verdict != "worse", row.difference_high, row.attribute, row.value))
     return Slices(rows, small, division.rare, uniform, confidence)
+
+
+def find_weak_classes(test: TestSet) -> list[Slice]:
+    """Return the classes whose images are recognised less often than the others by more than chance."""
+    names = np.array(test.labels())
+    groups = [Group("class", name, "image", names == name) for name in test.classes]
+    rows = measure_slices(test.right, Division(groups, 0), test.confidence).rows
+    return [row for row in rows if row.verdict == "worse"]
 
 
 def _measure(right: Mask, group: Group, confidence: float, p_value: float, p_corrected: float) -> Slice:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tasks.common.errors import GraftError
+from tasks.common.text import printable
 
 # Raised when a reader of the older format would misunderstand the file.
 FORMAT = 1
@@ -93,7 +94,7 @@ def read_metadata(texts: Mapping[str, str], name: str) -> ModelMetadata:
             for key in (entry.name for entry in fields(ModelMetadata))
             if key in texts
         }
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{name} has damaged metadata: {error}. Export it again."
         raise GraftError(message) from error
     values.setdefault("format", 0)
@@ -102,7 +103,7 @@ def read_metadata(texts: Mapping[str, str], name: str) -> ModelMetadata:
         message = f"{name} has damaged metadata: expected a list of class names. Export it again."
         raise GraftError(message)
     if not isinstance(values["format"], int) or values["format"] > FORMAT:
-        version = f"Graft {values['graft']}" if values.get("graft") else "a newer Graft"
+        version = f"Graft {printable(values['graft'])}" if values.get("graft") else "a newer Graft"
         message = (
             f"{name} was exported by {version}, whose files have format {values['format']}; this Graft reads formats "
             f"up to {FORMAT}. Update Graft."
@@ -112,4 +113,7 @@ def read_metadata(texts: Mapping[str, str], name: str) -> ModelMetadata:
         if key in OBJECTS and not isinstance(value, dict):
             message = f"{name} has damaged metadata: expected an object as '{key}'. Export it again."
             raise GraftError(message)
+    if not isinstance(values.get("novelty", {}).get("threshold", 0.0), int | float):
+        message = f"{name} has damaged metadata: expected a number as the threshold of 'novelty'. Export it again."
+        raise GraftError(message)
     return ModelMetadata(**values)

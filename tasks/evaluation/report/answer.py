@@ -8,6 +8,7 @@ from tasks.common.text import count, printable
 from tasks.evaluation.baselines import Baseline
 from tasks.evaluation.inputs import Inputs
 from tasks.evaluation.report.wording import name_classes, span, state_small
+from tasks.evaluation.slices import Slice
 
 # A class with fewer test images has an interval of recall of about half the scale or more.
 FEW_IMAGES = 5
@@ -45,9 +46,18 @@ def describe_answer(
     metrics: Mapping[str, Any],
     classes: Sequence[Mapping[str, Any]],
     baselines: Sequence[Baseline],
+    weak: Sequence[Slice],
     warnings: Sequence[str],
 ) -> AnswerPart:
-    """Return the part from the content of metrics.json, the rows of classes.csv, the baselines and the warnings."""
+    """Return the part.
+
+    Args:
+        metrics: content of metrics.json.
+        classes: rows of classes.csv.
+        baselines: simple classifiers on the same test images.
+        weak: classes that are recognised clearly less often than the others.
+        warnings: sentences of the stages after validation.
+    """
     accuracy, low, high = (metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
     rows = [
         Row("this model", accuracy, low, high, metrics["macro_f1"]),
@@ -63,7 +73,7 @@ def describe_answer(
         f"{100 * metrics['confidence']:g} %",
         metrics["images"],
         rows,
-        [_expectation(metrics), *_gain(baselines), *_classes(metrics, classes)],
+        [_expectation(metrics), *_gain(baselines), *_classes(classes, weak)],
         list(warnings[:MAX_WARNINGS]),
         max(0, len(warnings) - MAX_WARNINGS),
     )
@@ -126,20 +136,15 @@ def _gain(baselines: Sequence[Baseline]) -> list[str]:
     return [f"{text}: {change:+.1f} points ({low:+.1f} to {high:+.1f})."]
 
 
-def _classes(metrics: Mapping[str, Any], classes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say which classes have too few test images, and which are recognised clearly less often than all images."""
+def _classes(classes: Sequence[Mapping[str, Any]], weak: Sequence[Slice]) -> list[str]:
+    """Say which classes have too few test images, and which are recognised clearly less often than the others."""
     sentences = []
     if few := state_small({row["class"]: row["images"] for row in classes}, FEW_IMAGES):
         sentences.append(f"{few[0]} too few test images to say ({few[1]}).")
-    weak = [
-        row
-        for row in classes
-        if row["images"] >= FEW_IMAGES and row["recall_high"] is not None and row["recall_high"] < metrics["accuracy"]
-    ]
     if weak:
-        weak.sort(key=lambda row: (row["recall"], row["class"]))
+        ordered = sorted(weak, key=lambda row: (row.accuracy, row.value))
         verb = "is" if len(weak) == 1 else "are"
-        recalls = span(round(100 * weak[0]["recall"]), round(100 * weak[-1]["recall"]))
-        names = name_classes([row["class"] for row in weak])
-        sentences.append(f"{names} {verb} recognised clearly less often ({recalls} %).")
+        recalls = span(round(100 * ordered[0].accuracy), round(100 * ordered[-1].accuracy))
+        names = name_classes([row.value for row in ordered])
+        sentences.append(f"{names} {verb} recognised clearly less often than the others ({recalls} %).")
     return sentences

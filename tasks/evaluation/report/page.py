@@ -62,7 +62,9 @@ def write_report(
     metrics, confidence = measurements.metrics, test.confidence
     warnings = read_warnings(inputs) + missed_points(measurements.points)
     parts = {
-        "answer": describe_answer(metrics, measurements.classes, measurements.baselines, warnings),
+        "answer": describe_answer(
+            metrics, measurements.classes, measurements.baselines, measurements.weak_classes, warnings
+        ),
         "data": describe_data(inputs, gallery),
         "mistakes": describe_mistakes(
             test, measurements.confusion, measurements.examples, explanations, images, gallery

@@ -37,6 +37,10 @@ def test_bad_input_ends_in_one_line_and_the_exit_code_of_the_error(
         pytest.param(
             errno.EACCES, "Give yourself the right to read and write there, then run again", id="missing right"
         ),
+        pytest.param(
+            errno.EFBIG, "Raise the limit on the size of files (ulimit -f), then run again", id="limit on the size"
+        ),
+        pytest.param(errno.ENAMETOOLONG, "Give a shorter name", id="long name"),
     ],
 )
 def test_a_fault_of_the_disk_ends_in_one_line_with_the_file_and_a_remedy(

@@ -31,6 +31,14 @@ def test_a_device_a_pipe_and_a_folder_are_not_replaced_by_a_file(tmp_path: Path)
     assert path.is_fifo()
 
 
+def test_a_path_below_a_file_ends_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "folder" / "a.txt"
+    with pytest.raises(GraftError) as caught, atomic_file(path):
+        pytest.fail("nothing may be written")
+    assert str(caught.value) == f"{path} cannot be written: {path.parent} is not a folder. Give another path."
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, error: type[BaseException]

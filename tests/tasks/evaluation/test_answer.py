@@ -4,13 +4,14 @@ from tasks.calibration.difference import Difference
 from tasks.evaluation.baselines import Baseline
 from tasks.evaluation.metrics import class_metrics, overall_metrics
 from tasks.evaluation.report.answer import AnswerPart, describe_answer
+from tasks.evaluation.slices import find_weak_classes
 from tests.tasks.evaluation.examples import make_test_set
 
 
 def describe(right: int, wrong: int, baselines: list[Baseline] | None = None) -> AnswerPart:
     """Describe test images of class a, so many of which are called b."""
     test = make_test_set(["a"] * (right + wrong) + ["b"] * 5, ["a"] * right + ["b"] * (wrong + 5), ["a", "b"])
-    return describe_answer(overall_metrics(test), class_metrics(test), baselines or [], [])
+    return describe_answer(overall_metrics(test), class_metrics(test), baselines or [], [], [])
 
 
 @pytest.mark.parametrize(
@@ -85,17 +86,17 @@ def test_classes_with_few_test_images_and_weak_classes_are_named() -> None:
     actual = [*"a" * 60, *"b" * 40, *"c" * 2, *"d" * 4, "e", "\nf", "g", "h"]
     predicted = [*"a" * 60, *"a" * 30, *"b" * 10, *actual[100:]]
     test = make_test_set(actual, predicted, sorted(set(actual)))
-    part = describe_answer(overall_metrics(test), class_metrics(test), [], ["one", "two"])
+    part = describe_answer(overall_metrics(test), class_metrics(test), [], find_weak_classes(test), ["one", "two"])
     assert part.sentences[1:] == [
         r"'\nf', 'e', 'g' and 3 more classes have too few test images to say (1 to 4).",
-        "'b' is recognised clearly less often (25 %).",
+        "'b' is recognised clearly less often than the others (25 %).",
     ]
     assert (part.warnings, part.more_warnings) == (["one", "two"], 0)
 
 
 def test_a_single_test_image_is_said_to_be_the_only_one() -> None:
     test = make_test_set("a", "a", ["a", "b"])
-    sentences = describe_answer(overall_metrics(test), class_metrics(test), [], []).sentences
+    sentences = describe_answer(overall_metrics(test), class_metrics(test), [], [], []).sentences
     assert sentences == [
         (
             "The only test image is right. Of 100 new pictures like these, up to 79 may still be wrong: 1 test "
