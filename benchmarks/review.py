@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from benchmarks import results
+from tasks.calibration.label_errors import estimate_errors, margins
 from tasks.review.dataset import Dataset, read_dataset
-from tasks.review.ranking.label_errors import estimate_errors, margins
 from tasks.review.ranking.neighbours import Indices, find_neighbours
 from tasks.review.ranking.probabilities import Probabilities, count_votes, predict_held_out
 from tasks.review.ranking.vectors import training_vectors, unit_vectors

@@ -1,5 +1,6 @@
 """Values on the command line; argparse names these functions where a text is no number."""
 
+import math
 from argparse import ArgumentTypeError
 
 
@@ -8,6 +9,15 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         message = f"expected at least 1, found {number}"
+        raise ArgumentTypeError(message)
+    return number
+
+
+def positive_number(text: str) -> float:
+    """Read a finite number above 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        message = f"expected a number above 0, found {text}"
         raise ArgumentTypeError(message)
     return number
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from tasks.common.errors import GraftError
-from tasks.common.text import printable
+from tasks.common.text import count, printable
 from tasks.onnx.model_metadata import ModelMetadata, read_metadata
 
 Array = npt.NDArray[Any]
@@ -48,6 +48,14 @@ class ModelFile:
             message = (
                 f"{self.name} is not a model that Graft exported: expected an input '{IMAGE}' or '{RESIZED}', and an "
                 f"output '{PROBABILITIES}'."
+            )
+            raise GraftError(message)
+        shapes = {output.name: output.shape for output in session.get_outputs()}
+        width, classes = shapes[PROBABILITIES][-1], len(self.metadata.classes)
+        if isinstance(width, int) and width != classes:
+            message = (
+                f"{self.name} has damaged metadata: expected {count(width, 'class', 'classes')}, one for each of its "
+                f"probabilities, found {classes:,}. Export it again."
             )
             raise GraftError(message)
 

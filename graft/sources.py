@@ -142,9 +142,16 @@ def _expand(name: str) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[FileSource]:
-    """Return the files below a folder whose ending is that of a picture, in order, without hidden ones."""
-    sources = []
-    for parent, folders, names in os.walk(folder):
+    """Return the files below a folder whose ending is that of a picture, in order, without hidden ones.
+
+    A folder that cannot be listed is returned itself, so that its reason is reported.
+    """
+    sources: list[FileSource] = []
+
+    def keep_unlisted(error: OSError) -> None:
+        sources.append(FileSource(error.filename, Path(error.filename)))
+
+    for parent, folders, names in os.walk(folder, onerror=keep_unlisted):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         paths = [Path(parent, name) for name in sorted(names) if not name.startswith(".") and has_image_ending(name)]
         sources += [FileSource(str(path), path) for path in paths]

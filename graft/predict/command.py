@@ -1,6 +1,7 @@
 """The command line of `graft predict`."""
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -112,11 +113,12 @@ def _write(predictions: Iterable[Prediction], classes: list[str], options: argpa
 
 
 def _names(names: list[str]) -> Iterator[str]:
-    """Yield the names, with those on standard input in the place of `-`."""
+    """Yield the names, with those on standard input, a line each or with NUL between them, in the place of `-`."""
     for name in names:
         if name == "-":
-            lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").splitlines()
-            yield from (line for line in lines if line)
+            text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+            # Not splitlines: names may hold characters that it takes for the end of a line, such as U+2028.
+            yield from filter(None, re.split("\0" if "\0" in text else "\r?\n", text))
         else:
             yield name
 

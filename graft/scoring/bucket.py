@@ -52,6 +52,10 @@ def list_bucket(address: str) -> Listing:
     try:
         files, root = fs.FileSystem.from_uri(address)
     except (OSError, ValueError, pa.ArrowException) as error:
+        # Without a region, one is asked for here already.
+        if isinstance(error, OSError) and "NETWORK_CONNECTION" in str(error):
+            message = f"{printable(name)} cannot be reached: {_reason(error)}. {REMEDY}."
+            raise DownloadError(message) from error
         message = (
             f"{printable(name)} is no address of images: {_reason(error).replace(address, name)}. Expected a folder, "
             "or s3://bucket/folder."

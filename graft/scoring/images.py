@@ -45,9 +45,10 @@ def list_images(location: str) -> Listing:
 
         return list_bucket(location)
     folder = Path(location)
-    if not folder.is_dir():
+    # As a path, an empty name would be the working folder.
+    if not location or not folder.is_dir():
         found = "is no folder" if folder.exists() else "does not exist"
-        message = f"{printable(location)} {found}. Expected a folder of images, or an address, s3://bucket/folder."
+        message = f"{printable(location) or 'an empty name'} {found}. Expected a folder of images, or an address, s3://bucket/folder."
         raise GraftError(message)
     images = [Image(source, version) for source in files_below(folder) if (version := _version(source)) is not None]
     return Listing(str(folder), images)
@@ -58,5 +59,8 @@ def _version(source: FileSource) -> Version | None:
     try:
         status = source.path.stat()
     except OSError:
+        return Version(0, 0)
+    # A folder is among the sources only if it cannot be listed.
+    if stat.S_ISDIR(status.st_mode):
         return Version(0, 0)
     return Version(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

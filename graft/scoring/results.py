@@ -18,7 +18,7 @@ from graft.classifier import Prediction
 from graft.predict.formats import figure, write_parquet
 from graft.scoring.images import Listing, Version
 from tasks.common.errors import GraftError
-from tasks.common.files import atomic_file
+from tasks.common.files import atomic_file, make_folder
 from tasks.common.progress import say
 from tasks.common.text import printable, readable
 
@@ -59,7 +59,7 @@ class Results:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder; the kernel releases it when the process ends, even if that is killed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with (self.folder / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

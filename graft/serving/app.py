@@ -123,7 +123,7 @@ def create_app(classifier: Classifier, limits: Limits) -> FastAPI:
 
 async def _read_images(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
     """Return the images of a request by name and content: its body, or the files of a form."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         content = await request.body()
         if not content:
             raise HTTPException(422, "there is no image. Send one as the body, or many as the files of a form.")

@@ -5,9 +5,10 @@ import errno
 import json
 import signal
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 
-from graft.arguments import port
+from graft.arguments import port, positive, positive_number
 from graft.classifier import Classifier
 from graft.predict.command import MODEL
 from graft.serving.deployments import kserve_manifest, write_triton
@@ -63,8 +64,9 @@ def _serve(model: Path, options: argparse.Namespace) -> None:
     )
     host, port = server_socket.getsockname()[:2]
     classes = count(len(classifier.classes), "class", "classes")
-    say(f"graft serve: http://{host}:{port} answers with {printable(str(model))}, {classes}")
-    if host != LOOPBACK:
+    shown = f"[{host}]" if ":" in host else host
+    say(f"graft serve: http://{shown}:{port} answers with {printable(str(model))}, {classes}")
+    if not ip_address(host).is_loopback:
         say("graft serve: everybody who reaches this address can use the model; nobody is asked who they are")
     # The server ends on these signals by itself, and then raises them once more.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -105,11 +107,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="FILE", help=f"exported model (default: {MODEL})")
     parser.add_argument("--host", default=LOOPBACK, help="address to listen to (default: %(default)s)")
     parser.add_argument("--port", type=port, default=8000, help="port; 0 for any that is free (default: %(default)s)")
-    parser.add_argument("--max-megabytes", type=float, default=64, help="of a request (default: %(default)s)")
-    parser.add_argument("--max-images", type=int, default=64, help="of a request (default: %(default)s)")
-    parser.add_argument("--max-megapixels", type=float, default=50, help="of an image (default: %(default)s)")
+    parser.add_argument("--max-megabytes", type=positive_number, default=64, help="of a request (default: %(default)s)")
+    parser.add_argument("--max-images", type=positive, default=64, help="of a request (default: %(default)s)")
+    parser.add_argument("--max-megapixels", type=positive_number, default=50, help="of an image (default: %(default)s)")
     parser.add_argument(
-        "--seconds-to-end", type=int, default=10, help="for requests that run at the end (default: %(default)s)"
+        "--seconds-to-end", type=positive, default=10, help="for requests that run at the end (default: %(default)s)"
     )
     elsewhere = parser.add_mutually_exclusive_group()
     elsewhere.add_argument(

@@ -1,8 +1,9 @@
-"""The limit on the size of requests, counted while they arrive."""
+"""The limit on the size of requests, as they announce it and counted while they arrive."""
 
 import json
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -17,6 +18,10 @@ class BodyLimit:
         """Pass the request on, with its body counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._most_bytes:
+            await self._refuse(send)
             return
         received, started = 0, False
 
@@ -37,8 +42,14 @@ class BodyLimit:
             await self._app(scope, count, watch)
         except _TooLarge:
             if not started:
-                detail = f"the request has more than {self._most_bytes:,} bytes. Send fewer or smaller images."
-                await _answer(send, 413, {"detail": detail})
+                await self._refuse(send)
+        except ClientDisconnect:
+            # The client has gone before it had sent its whole request: nobody waits for an answer.
+            return
+
+    async def _refuse(self, send: Send) -> None:
+        detail = f"the request has more than {self._most_bytes:,} bytes. Send fewer or smaller images."
+        await _answer(send, 413, {"detail": detail})
 
 
 class _TooLarge(Exception):  # noqa: N818  It becomes an answer.

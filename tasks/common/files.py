@@ -24,7 +24,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         GraftError: `path` is a folder, a device or a pipe, which a file must not replace.
     """
     refuse_special_file(path)
-    _make_parent(path)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -36,7 +36,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; it replaces `path` on success and is removed on failure."""
-    _make_parent(path)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -56,12 +56,14 @@ def refuse_special_file(path: Path) -> None:
         raise GraftError(message)
 
 
-def _make_parent(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make the folder and those above it, unless they exist; raises a GraftError if one of them is a file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        parent = printable(str(error.filename))
-        message = f"{printable(str(path))} cannot be written: {parent} is not a folder. Give another path."
+        message = (
+            f"{printable(str(error.filename))} is not a folder, so nothing can be written there. Give another path."
+        )
         raise GraftError(message) from error
 
 

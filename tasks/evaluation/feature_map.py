@@ -47,13 +47,14 @@ class Dot(NamedTuple):
 
 
 class FeatureMap(NamedTuple):
-    """The dots in the order of the images, and how many images and likely wrong labels there are in all.
+    """The dots in the order of the images, the number of all images, and that of likely wrong labels among `judged`.
 
-    All images with likely wrong labels, at most MAX_LIKELY_ERRORS of them, have a dot.
+    The images whose labels are most likely wrong, at most MAX_LIKELY_ERRORS of them, have a dot.
     """
 
     dots: list[Dot]
     images: int
+    judged: int
     likely_errors: int
 
 
@@ -74,7 +75,7 @@ def draw_feature_map(vectors: Vectors, test: TestSet, held_out: HeldOut) -> Feat
     dots = [
         Dot(path, label, split, x, y, predicted.get(path), path in doubtful) for path, label, split, (x, y) in columns
     ]
-    return FeatureMap(dots, len(vectors.paths), likely_errors)
+    return FeatureMap(dots, len(vectors.paths), len(held_out.paths), likely_errors)
 
 
 def _find_likely_errors(held_out: HeldOut) -> tuple[set[str], int]:
@@ -106,9 +107,11 @@ def _embed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     spread = values.std(axis=0, dtype=np.float64)
     scaled = (values - values.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1)
     components = min(COMPONENTS, *values.shape)
+    if not scaled.any():
+        return np.zeros((len(values), 2))
     with threadpool_limits(1):  # the number affects the last bits
         leading = PCA(components, svd_solver="full").fit_transform(scaled)
-        if components < 2 or not leading.any():  # noqa: PLR2004  a plane has two axes; all images may be alike
+        if components < 2:  # noqa: PLR2004  a plane has two axes
             leading = np.column_stack([leading[:, 0], np.zeros(len(leading))])
             places = leading
         else:

@@ -141,7 +141,8 @@ def run(text: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    "fence", [pytest.param(fence, id=f"{fence.page}:{fence.line}") for fence in find_fences() if fence.language == "python"]
+    "fence",
+    [pytest.param(fence, id=f"{fence.page}:{fence.line}") for fence in find_fences() if fence.language == "python"],
 )
 def test_python_on_a_page_is_valid_and_imports_names_that_exist(fence: Fence) -> None:
     for node in ast.walk(ast.parse(fence.text)):
@@ -151,7 +152,8 @@ def test_python_on_a_page_is_valid_and_imports_names_that_exist(fence: Fence) ->
 
 
 @pytest.mark.parametrize(
-    "fence", [pytest.param(fence, id=f"{fence.page}:{fence.line}") for fence in find_fences() if fence.language == "yaml"]
+    "fence",
+    [pytest.param(fence, id=f"{fence.page}:{fence.line}") for fence in find_fences() if fence.language == "yaml"],
 )
 def test_params_on_a_page_have_known_keys_and_allowed_values(fence: Fence, tmp_path: Path) -> None:
     document = YAML(typ="safe", pure=True).load(fence.text)

@@ -145,6 +145,17 @@ def rename_output() -> bytes:
         ),
         pytest.param(lambda: set_metadata("classes", "[1]"), "expected a list of class names", id="numbers"),
         pytest.param(lambda: set_metadata("classes", "[red"), "m.onnx has damaged metadata", id="damaged"),
+        pytest.param(
+            lambda: set_metadata("classes", '["red"]'),
+            "m.onnx has damaged metadata: expected 3 classes, one for each of its probabilities, found 1. Export it",
+            id="too few classes",
+        ),
+        pytest.param(lambda: set_metadata("metrics", "[" * 100_000), "m.onnx has damaged metadata", id="nested"),
+        pytest.param(
+            lambda: set_metadata("novelty", '{"threshold": "0.5"}'),
+            "expected a number as the threshold of 'novelty'",
+            id="text as the threshold",
+        ),
         pytest.param(lambda: set_metadata("novelty", "[1]"), "expected an object as 'novelty'", id="list as an object"),
         pytest.param(
             lambda: set_metadata("format", "2"),

@@ -61,7 +61,7 @@ def describe_answer(
     accuracy, low, high = (metrics[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
     rows = [
         Row("this model", accuracy, low, high, metrics["macro_f1"]),
-        *(Row(_name(item), item.accuracy.before, None, None, item.macro_f1.before) for item in baselines),
+        *(Row(_name(item), item.accuracy.before, None, None, item.macro_f1) for item in baselines),
     ]
     return AnswerPart(
         accuracy,

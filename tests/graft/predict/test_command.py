@@ -70,15 +70,23 @@ def test_patterns_and_archives_are_read(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_names_come_from_standard_input_and_json_has_an_object_a_line(folder: Path) -> None:
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\0"], ids=["lines", "lines of Windows", "NUL"])
+def test_names_come_from_standard_input_and_json_has_an_object_a_line(folder: Path, between: str) -> None:
     command = [sys.executable, "-m", "graft", "predict", "--model", "model.onnx", "--json", "-"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    (folder / "grey.png").rename(folder / "grey\u2028\v.png")
     result = subprocess.run(
-        command, input="grey.png\n\nphotos\n", capture_output=True, text=True, check=False, cwd=folder, env=environment
+        command,
+        input=f"grey\u2028\v.png{between}{between}photos{between}",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment,
     )
-    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    rows = [json.loads(line) for line in result.stdout.strip().split("\n")]
     assert [(row["path"], row["class"], row["is_known"]) for row in rows] == [
-        ("grey.png", "red", False),
+        ("grey\u2028\v.png", "red", False),
         ("photos/a.png", "red", True),
         ("photos/inner/b.jpg", "blue", True),
     ]
@@ -119,6 +127,7 @@ def test_names_with_control_characters_are_escaped_on_a_terminal(capsys: pytest.
         ),
         pytest.param(["photos/.hidden/no*.png"], "no file matches 'photos/.hidden/no*.png'.", id="no match"),
         pytest.param(["out"], "there are no images to predict. Give image files", id="empty folder"),
+        pytest.param([""], "a name of images is empty. Expected a file, a folder, an archive", id="empty name"),
         pytest.param(["no.zip"], "no.zip is no complete zip or tar archive.", id="no archive"),
     ],
 )
@@ -162,3 +171,45 @@ def test_a_link_as_output_stays_a_link() -> None:
     run("--csv", "--force", "--out", "link.csv", "grey.png")
     assert Path("link.csv").is_symlink()
     assert Path("old.csv").read_text().startswith("path,class,")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_pipe_that_nobody_writes_to_and_a_huge_file_have_their_reason_in_their_row(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    os.mkfifo("photos/pipe.png")
+    with Path("photos/sparse.png").open("wb") as file:
+        file.truncate(2**31)
+    assert run("photos") == 1
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "photos/pipe.png     error: the file is empty",
+        "photos/sparse.png   error: has more than 1,073,741,824 bytes",
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_image_may_come_through_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as file:
+        file.write(Path("grey.png").read_bytes())
+    assert run("--json", f"/dev/fd/{reader}") == 0
+    os.close(reader)
+    assert json.loads(capsys.readouterr().out)["class"] == "red"
+
+
+def test_a_folder_that_cannot_be_listed_has_its_reason_in_its_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A path of more than 4,096 characters can be made step by step, but not listed.
+    monkeypatch.chdir(folder / "photos")
+    for _ in range(17):
+        Path("z" * 250).mkdir()
+        os.chdir("z" * 250)
+    os.chdir(folder)
+    assert run("--csv", "photos") == 1
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["path"][:20], row["error"]) for row in rows] == [
+        ("photos/a.png", ""),
+        ("photos/inner/b.jpg", ""),
+        ("photos/zzzzzzzzzzzzz", "cannot be read: File name too long"),
+    ]

@@ -202,6 +202,11 @@ def test_an_empty_folder_is_no_error(folder: Path, capsys: pytest.CaptureFixture
             ["model.onnx"],
             "model.onnx is no folder. Expected a folder of images, or an address, s3://bucket/folder.",
         ),
+        ([""], "an empty name is no folder. Expected a folder of images, or an address, s3://bucket/folder."),
+        (
+            ["--results", "model.onnx", "in"],
+            "model.onnx is not a folder, so nothing can be written there. Give another path.",
+        ),
         (["--model", "x.onnx", "in"], "x.onnx is missing. Give the file that `graft train` exported with --model."),
         (
             ["ftp://key:secret@host/a"],
@@ -211,7 +216,7 @@ def test_an_empty_folder_is_no_error(folder: Path, capsys: pytest.CaptureFixture
             ),
         ),
     ],
-    ids=["no folder", "a file", "no model", "no bucket"],
+    ids=["no folder", "a file", "empty name", "results in a file", "no model", "no bucket"],
 )
 @pytest.mark.usefixtures("folder")
 def test_what_cannot_be_used_is_named_in_one_line(options: list[str], message: str) -> None:

@@ -1,8 +1,10 @@
 """The service as a process of its own, asked over loopback."""
 
+import asyncio
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from PIL import Image
 
 from graft import Classifier, GraftError
 from graft.classifier import Prediction
+from graft.serving.app import Limits, create_app
 from graft.serving.command import main
 from graft.serving.workers import Overloaded, Workers
 from graft.sources import ContentSource
@@ -114,6 +117,18 @@ def test_many_images_are_sent_as_a_form_and_answered_in_order(service: httpx.Cli
             id="large",
         ),
         pytest.param(
+            {"content": iter([bytes(600_000)] * 2)},
+            413,
+            "the request has more than 1,000,000 bytes. Send fewer or smaller images.",
+            id="large, of unknown length",
+        ),
+        pytest.param(
+            {"content": b"x", "headers": {"content-type": "Multipart/Form-Data; boundary=x"}},
+            422,
+            "the form has no files. Send images as its files.",
+            id="capital letters",
+        ),
+        pytest.param(
             {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
             422,
             "the form cannot be read: Missing boundary in multipart.",
@@ -126,6 +141,26 @@ def test_a_request_that_cannot_be_used_is_told_why(
 ) -> None:
     answer = service.post("/predict", **request_)
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
+
+
+def test_a_request_that_announces_too_many_bytes_is_refused_before_they_arrive(service: httpx.Client) -> None:
+    with socket.create_connection((service.base_url.host, service.base_url.port or 0), timeout=30) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000001\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_goes_before_its_request_is_whole_is_no_error(model: Path) -> None:
+    answers: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": []}
+    asyncio.run(create_app(Classifier(model), Limits())(scope, receive, send))
+    assert answers == []
 
 
 def test_an_image_with_too_many_pixels_is_refused_by_itself(service: httpx.Client) -> None:
@@ -179,6 +214,24 @@ def test_a_request_that_runs_is_answered_before_the_end(model: Path, number: sig
     assert (answers, process.wait(30)) == ([40], 0)
     assert process.stderr is not None
     assert process.stderr.read().splitlines()[-1] == "graft serve: ended"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--max-megabytes", "nan", "a number above 0, found nan"),
+        ("--max-megapixels", "-1", "a number above 0, found -1"),
+        ("--max-images", "0", "at least 1, found 0"),
+        ("--seconds-to-end", "0", "at least 1, found 0"),
+    ],
+)
+def test_a_limit_that_lets_nothing_in_is_refused(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, expected: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([option, value])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f"graft serve: error: argument {option}: expected {expected}\n")
 
 
 def test_images_beyond_the_queue_are_refused_at_once(model: Path) -> None:

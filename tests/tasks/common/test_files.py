@@ -36,7 +36,7 @@ def test_a_path_below_a_file_ends_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "file" / "folder" / "a.txt"
     with pytest.raises(GraftError) as caught, atomic_file(path):
         pytest.fail("nothing may be written")
-    assert str(caught.value) == f"{path} cannot be written: {path.parent} is not a folder. Give another path."
+    assert str(caught.value) == (f"{path.parent} is not a folder, so nothing can be written there. Give another path.")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

@@ -77,7 +77,7 @@ def test_the_first_sentence_says_how_many_new_pictures_will_be_wrong(right: int,
     ids=["better", "worse", "unclear"],
 )
 def test_the_gain_over_small_pixels_is_a_sentence_with_its_interval(difference: Difference, sentence: str) -> None:
-    part = describe(90, 10, [Baseline("pixels", "100", 105, difference, difference)])
+    part = describe(90, 10, [Baseline("pixels", "100", 105, difference, 0.5)])
     assert part.sentences[1] == sentence
     assert [row.name for row in part.rows] == ["this model", "logistic regression on 16x16 pixels"]
 

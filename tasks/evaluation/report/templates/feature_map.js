@@ -1,7 +1,7 @@
 {% if feature_map %}
 (() => {
-  // Shows the image of the nearest mark, and lights up the marks of a class.
-  const data = {{ {"names": feature_map.classes | map("first") | list, "dots": feature_map.dots} | tojson }};
+  // Shows the image of the nearest mark, and lights up the marks of a class. Arrow keys go from a mark to the next one.
+  const data = {{ {"names": feature_map.classes | map(attribute="name") | map("clip", 40) | list, "dots": feature_map.dots} | tojson }};
   const section = document.getElementById("feature_map");
   const plane = section.querySelector(".plane");
   const chosen = section.querySelector(".chosen");
@@ -43,9 +43,33 @@
     return places.reduce((best, place, number) => (distance(place) < distance(places[best]) ? number : best), 0);
   }
 
-  plane.addEventListener("pointermove", (event) => show(nearest(event)));
-  plane.addEventListener("click", (event) => show(nearest(event)));
+  // The nearest mark within the quarter of the plane to which a key points.
+  function ahead(number, [right, down]) {
+    const [x, y] = places[number];
+    const steps = places.map(([left, top]) => [(left - x) * right + (top - y) * down, Math.abs((left - x) * down) + Math.abs((top - y) * right)]);
+    const distance = ([along, across]) => along > 0 && across <= along ? along + across : Infinity;
+    return steps.reduce((best, step, other) => (distance(step) < distance(steps[best]) ? other : best), number);
+  }
 
+  let current = 0;
+  function choose(number) {
+    current = number;
+    show(number);
+  }
+  const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  plane.tabIndex = 0;
+  plane.setAttribute("role", "application");
+  plane.addEventListener("pointermove", (event) => choose(nearest(event)));
+  plane.addEventListener("click", (event) => choose(nearest(event)));
+  plane.addEventListener("focus", () => choose(current));
+  plane.addEventListener("keydown", (event) => {
+    if (!keys[event.key]) return;
+    event.preventDefault();
+    choose(ahead(current, keys[event.key]));
+  });
+
+  const names = [...section.querySelectorAll(".name")];
+  const hidden = names.map((name) => name.hidden);
   const buttons = [...section.querySelectorAll(".legend li")].map((item, label) => {
     const button = make("button", { type: "button" }, ...item.childNodes);
     button.setAttribute("aria-pressed", "false");
@@ -53,6 +77,7 @@
       const lit = button.getAttribute("aria-pressed") === "false";
       for (const other of buttons) other.setAttribute("aria-pressed", String(lit && other === button));
       plane.classList.toggle("lit", lit);
+      names.forEach((name, other) => { name.hidden = lit ? other !== label : hidden[other]; });
       marks.forEach((mark, number) => mark.classList.toggle("on", lit && data.dots[number][0] === label));
     });
     item.replaceChildren(button);
