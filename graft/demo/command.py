@@ -20,6 +20,7 @@ EXAMPLES = """\
 examples:
   graft demo
   graft demo --model model.onnx --images photos/ --out site --no-serve
+  graft demo --no-training-images --out public --no-serve
   graft demo --port 0
 """
 
@@ -41,14 +42,22 @@ def main(arguments: list[str]) -> None:
         # Before the work, so that a port in use is reported at once.
         server = None if options.no_serve else stack.enter_context(make_server(options.out, options.port))
         classifier = Classifier(model)
-        images = named_images(options.images) if options.images else _images_of_repository(classifier)
+        images = _training_images(classifier, options)
         thumbnails = write_site(options.out, model, classifier, images, options.runtime)
         content = f", with thumbnails of {count(thumbnails, 'training image')}" if thumbnails else ""
         say(f"graft demo: wrote {shown}{content}; any static host can serve it")
+        if thumbnails and not options.images:
+            say("graft demo: whoever gets the folder sees these images; --no-training-images leaves them out")
         if server is not None:
             host, port = server.server_address[:2]
             say(f"graft demo: open http://{host!s}:{port}/ in a browser; Ctrl-C ends it")
             server.serve_forever()
+
+
+def _training_images(classifier: Classifier, options: argparse.Namespace) -> list[TrainingImage]:
+    if options.no_training_images:
+        return []
+    return named_images(options.images) if options.images else _images_of_repository(classifier)
 
 
 def _images_of_repository(classifier: Classifier) -> list[TrainingImage]:
@@ -77,11 +86,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help=f"exported model (default: {MODEL})")
     parser.add_argument("--out", type=Path, default=Path("graft-demo"), metavar="FOLDER", help="default: %(default)s")
-    parser.add_argument(
+    training = parser.add_mutually_exclusive_group()
+    training.add_argument(
         "--images",
         nargs="+",
         metavar="FOLDER_OR_PARQUET",
         help="training images to show similar ones of: class folders, or accepted.parquet (default: the repository's)",
+    )
+    training.add_argument(
+        "--no-training-images", action="store_true", help="show no training images: the folder holds the model alone"
     )
     parser.add_argument("--runtime", type=Path, metavar="FOLDER", help="the npm package onnxruntime-web")
     parser.add_argument("--port", type=port, default=8080, help="port; 0 for any that is free (default: %(default)s)")

@@ -31,7 +31,7 @@ MAX_ITERATIONS = 60
 
 
 class Baseline(NamedTuple):
-    """A simple classifier on `images` test images, with its macro F1 and the difference in accuracy to the exported file.
+    """A simple classifier on `images` test images: its macro F1, and the difference in accuracy to the exported file.
 
     `name` is majority or pixels, and `detail` the class or the number of training images.
     """

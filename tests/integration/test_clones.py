@@ -55,12 +55,15 @@ def test_a_second_clone_trained_by_graft_writes_the_same_lock_file_and_dvc_finds
     assert "Running stage" not in dvc("repro", cwd=second)
 
 
-def test_a_head_param_makes_the_head_stale_and_only_what_follows_it_reads_its_outputs(
+def test_a_head_param_makes_the_head_and_the_report_stale_and_only_what_follows_the_head_reads_its_outputs(
     trained: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(trained, tmp_path / "copy", symlinks=True)
     params_file.edit(folder / "params.yaml", [("head.search", "off"), ("head.epochs", 2)])
-    assert list(json.loads(dvc("status", "--json", cwd=folder))) == ["head"]
+    assert list(json.loads(dvc("status", "--json", cwd=folder))) == [
+        "head",
+        "evaluation",
+    ]  # the report shows the params
     reached = ["head"]
     for stage in pipeline.read(folder):  # each after those that it depends on
         if not set(reached).isdisjoint(stage.upstream):

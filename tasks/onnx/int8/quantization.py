@@ -90,7 +90,7 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
     signed.CopyFrom(model)
     helper.set_model_props(signed, {"sha256": _sha256(model)})
     # The cache is optional: with a full disk or a read-only folder, the base is quantized again next time.
-    with suppress(OSError), atomic_file(path) as temporary:
+    with suppress(OSError, GraftError), atomic_file(path) as temporary:
         temporary.write_bytes(signed.SerializeToString(deterministic=True))
 
 

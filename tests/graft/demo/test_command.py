@@ -155,8 +155,14 @@ def test_training_images_come_from_the_table_of_the_repository(
     main(["--model", str(folder / "model.onnx"), "--out", "site", "--no-serve"])
     items = [{"label": row["label"], "path": row["path"]} for row in ROWS[:2]]
     assert describe_similar(tmp_path / "site")["items"] == items
-    last = "graft demo: wrote site, with thumbnails of 2 training images; any static host can serve it"
-    assert capsys.readouterr().err.splitlines()[-1] == last
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "graft demo: wrote site, with thumbnails of 2 training images; any static host can serve it",
+        "graft demo: whoever gets the folder sees these images; --no-training-images leaves them out",
+    ]
+    main(["--model", str(folder / "model.onnx"), "--out", "site", "--no-serve", "--no-training-images"])
+    assert capsys.readouterr().err == "graft demo: wrote site; any static host can serve it\n"
+    assert describe_similar(tmp_path / "site") is None
+    assert not list((tmp_path / "site").glob("similar.[bw]*"))
     shutil.rmtree("data")
     main(["--model", str(folder / "model.onnx"), "--out", "site", "--no-serve"])
     first = "graft demo: the page shows no similar training images: data/digits is missing."

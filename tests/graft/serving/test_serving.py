@@ -123,7 +123,7 @@ def test_many_images_are_sent_as_a_form_and_answered_in_order(service: httpx.Cli
             id="large, of unknown length",
         ),
         pytest.param(
-            {"content": b"x", "headers": {"content-type": "Multipart/Form-Data; boundary=x"}},
+            {"content": b"--x--\r\n", "headers": {"content-type": "Multipart/Form-Data; boundary=x"}},
             422,
             "the form has no files. Send images as its files.",
             id="capital letters",

@@ -163,7 +163,7 @@ def test_pointing_and_keys_show_the_image_of_a_mark_and_a_class_lights_up(tmp_pa
     assert chosen.text.splitlines() == ["b", "predicted: c", "1.png"]
     plane.send_keys(Keys.ARROW_DOWN)
     assert chosen.text.splitlines() == ["b", "2.png"]
-    ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, ".dot")).perform()
+    ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, ".plane .dot")).perform()
     name = rendering.clip(HOSTILE, 40)
     assert chosen.text.splitlines() == [name, "predicted: b", rendering.clip(HOSTILE)]
     buttons = browser.find_elements(By.CSS_SELECTOR, "#feature_map .legend button")

@@ -26,5 +26,5 @@ def test_held_out_predictions_are_read_as_they_were_written(tmp_path: Path, imag
 
 
 def test_missing_held_out_predictions_name_the_stage_to_run(tmp_path: Path) -> None:
-    with pytest.raises(GraftError, match="Run `dvc repro finetuning`"):
-        held_out.read(tmp_path / "held_out.parquet")
+    with pytest.raises(GraftError, match="Run `dvc repro head`"):
+        held_out.read(tmp_path / "head" / "held_out.parquet")

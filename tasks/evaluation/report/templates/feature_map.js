@@ -57,6 +57,7 @@
     show(number);
   }
   const keys = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  chosen.append(make("p", { className: "soft", textContent: "Point at a mark, or use the arrow keys, to see its image. Choose a class to light it up." }));
   plane.tabIndex = 0;
   plane.setAttribute("role", "application");
   plane.addEventListener("pointermove", (event) => choose(nearest(event)));
