@@ -7,7 +7,7 @@ NODE := $(VENV)/node
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train setup test test-all fuzz lint lock bench starter
+.PHONY: train setup test test-all fuzz lint docs lock bench starter
 
 train: setup
 	$(BIN)/graft train
@@ -50,6 +50,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Renews docs/reference from the code.
+docs: setup
+	$(BIN)/python -m tests.docs.reference
 
 # Renews requirements.lock from pyproject.toml.
 lock: setup

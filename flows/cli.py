@@ -32,7 +32,7 @@ PREFECT_DEFAULTS = {
 
 PASS_ARGUMENTS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(data_commands.app, name="data")
 
 
@@ -51,7 +51,7 @@ def graft(
     """Graft a new image classifier onto a pretrained network."""
 
 
-@app.command()
+@app.command(epilog="Example: graft train --data ~/photos --backbone ResNet50 --set finetuning.enabled=true")
 def train(
     data: Annotated[Path | None, typer.Option(help="Folder of class folders, table or archive to train on.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Network to graft onto, e.g. ResNet50.")] = None,
@@ -75,7 +75,7 @@ def train(
             _print_summary(root, [], comparison.since_last_commit(root))
 
 
-@app.command("report")
+@app.command("report", epilog="Examples: graft report; graft report HEAD~1 HEAD --no-open")
 def open_report(
     before: Annotated[
         str | None, typer.Argument(metavar="[A]", help="Compare this commit, tag, branch or DVC experiment ...")
@@ -102,7 +102,7 @@ def open_report(
             print("no browser was found; open the file yourself")
 
 
-@app.command()
+@app.command(epilog="Example: graft promote --force")
 def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote after a tie or a reject too.")] = False,
 ) -> None:

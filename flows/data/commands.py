@@ -23,7 +23,7 @@ LINE_WIDTH = 160
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Add a dataset, check it, and review its labels.")
 
 
-@app.command()
+@app.command(epilog="Example: graft data add ~/photos --name animals")
 def add(
     location: Annotated[str, typer.Argument(help="A folder, a table, an archive, or an https:// or s3:// address.")],
     name: Annotated[str | None, typer.Option(help="Name below data/; by default that of the folder or file.")] = None,
@@ -40,7 +40,7 @@ def add(
         print(f"next: git add {tracked} params.yaml\n      graft data check\n      graft train")
 
 
-@app.command()
+@app.command(epilog="Example: graft data check ~/photos --strict")
 def check(
     path: Annotated[
         Path | None, typer.Argument(help="A folder, a table or an archive; by default dataset.source.")
@@ -56,7 +56,7 @@ def check(
     sys.exit(verdict.exit_code(strict=strict))
 
 
-@app.command()
+@app.command(epilog="Example: graft data review --limit 200")
 def review(
     limit: Annotated[int | None, typer.Option(min=1, help="Most images to list; by default 4 % of them.")] = None,
 ) -> None:
@@ -70,7 +70,7 @@ def review(
         )
 
 
-@app.command()
+@app.command(epilog="Example: graft data apply decisions.csv")
 def apply(file: Annotated[Path, typer.Argument(help="The CSV file of the review with your decisions.")]) -> None:
     """Record the decisions of a review in data/corrections.csv; the images themselves stay untouched."""
     with errors_in_one_line():

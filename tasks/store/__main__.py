@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="graft store",
         description="The feature store: what it holds, by backbone and tap. It can be deleted at any time; what is "
         "needed is computed again.",
+        epilog="Examples: graft store; graft store prune --older-than 90",
     )
     parser.add_argument("--store", help="folder or URI (default: features.store, GRAFT_STORE, or the user's cache)")
     commands = parser.add_subparsers(dest="command", title="commands")

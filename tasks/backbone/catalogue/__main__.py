@@ -55,7 +55,9 @@ def main() -> None:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = argparse.ArgumentParser(
-        prog="graft backbones", description="The networks that can be grafted onto; without a command, all of them."
+        prog="graft backbones",
+        description="The networks that can be grafted onto; without a command, all of them.",
+        epilog="Examples: graft backbones; graft backbones show MobileNet --top",
     )
     commands = parser.add_subparsers(dest="command", title="commands")
     show = commands.add_parser("show", help="layers and cuts of a network", description="Show the layers and cuts.")
