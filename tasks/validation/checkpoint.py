@@ -15,6 +15,8 @@ from great_expectations.checkpoint import Checkpoint
 from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
+from tasks.validation.offline import make_offline
+
 # Tracked outputs hold no timestamps: every report carries this one.
 NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 # The pages state when the run and the build took place, and link their parts by random numbers.
@@ -62,6 +64,7 @@ def run_checkpoint(
                     bool(result.success), counts.get("unexpected_count", 0), counts.get("element_count", 0)
                 )
     context.build_data_docs()
+    make_offline(docs)
     for page in docs.rglob("*.html"):
         page.write_text(_make_repeatable(page.read_text(encoding="utf-8")), encoding="utf-8")
     return verdicts

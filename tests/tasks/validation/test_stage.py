@@ -6,11 +6,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from selenium.webdriver import Chrome
 
 from tasks.common.errors import GateError, GraftError, QuarantineKind
 from tasks.common.params import Checks, Params
 from tasks.tables.manifest import SCHEMA, Row
 from tasks.validation.stage import validate_dataset
+from tests.tasks.pages.browsing import NARROW, scrolls_sideways, visit
 from tests.tasks.validation.manifests import image, images, to_table, unusable
 
 OUTPUTS = ["accepted.parquet", "docs", "quarantine.csv", "report.html", "results.json", "summary.json"]
@@ -150,3 +152,18 @@ def test_the_outputs_are_the_same_bytes_whatever_ran_before(
 def test_a_missing_manifest_names_the_stage_to_run(tmp_path: Path, settings: Params) -> None:
     with pytest.raises(GraftError, match="Run `dvc repro dataset`"):
         validate_dataset(tmp_path, tmp_path / "m.parquet", tmp_path / "out", settings.validation, settings.dataset)
+
+
+def test_data_docs_are_styled_and_usable_without_a_network(faulty: Path, browser: Chrome) -> None:
+    site = faulty / "docs"
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) == 7
+    for page in pages:
+        seen = visit(browser, page, NARROW)
+        assert seen.messages == []
+        assert [address for address in seen.requests if not address.startswith(site.as_uri())] == []
+        assert seen.broken_images == []
+        assert not scrolls_sideways(browser)
+        # Bootstrap's style sheet sets the colour, and its tables are made by a script.
+        assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(33, 37, 41)"
+        assert browser.execute_script("return document.querySelector('.bootstrap-table') !== null")

@@ -1,0 +1,60 @@
+"""Makes Data Docs a site that loads nothing from outside.
+
+Great Expectations' pages ask content networks for their style sheets and scripts. Those that the pages need lie in the
+folder `libraries`, with their licences: bootstrap 4.3.1, bootstrap-table 1.19.1 and jquery 3.7.1 (MIT), and
+bootstrap-datepicker 1.9.0 (Apache-2.0), as in their npm packages. Icons become signs, and scripts for charts, which
+these pages do not have, are left out.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+LIBRARIES = Path(__file__).parent / "libraries"
+FOLDER = "static/libraries"
+STYLES = [
+    "bootstrap.min.css",
+    "bootstrap-table.min.css",
+    "bootstrap-table-filter-control.min.css",
+    "bootstrap-datepicker.min.css",
+]
+# In the order in which they need each other.
+SCRIPTS = [
+    "jquery.min.js",
+    "bootstrap.bundle.min.js",
+    "bootstrap-table.min.js",
+    "bootstrap-table-filter-control.min.js",
+    "bootstrap-datepicker.min.js",
+]
+ICONS = """<style>
+.fas { font-style: normal; }
+.fa-check-circle::before { content: "\\2713"; }
+.fa-times::before { content: "\\2717"; }
+.fa-exclamation-triangle::before { content: "!"; }
+.fa-question-circle::before { content: "?"; }
+</style>"""
+
+# The icon of a page that lies deep in the site is looked for at a wrong place.
+UNUSABLE_TAG = re.compile(
+    r"<link[^>]*href=\"https?://[^>]*>|<link rel=\"shortcut icon\"[^>]*>|<script[^>]*src=\"https?://[^>]*>\s*</script>"
+)
+LOGO = re.compile(r"https?://great-expectations-web-assets[^\"')]*")
+
+
+def make_offline(site: Path) -> None:
+    """Copy the libraries into the site in the folder `site`, and let its pages load these alone."""
+    target = site / FOLDER
+    target.mkdir(parents=True)
+    for name in (*STYLES, *SCRIPTS):
+        shutil.copyfile(LIBRARIES / name, target / name)
+    for page in sorted(site.rglob("*.html")):
+        root = "../" * (len(page.relative_to(site).parts) - 1)
+        page.write_text(_rewrite(page.read_text(encoding="utf-8"), root), encoding="utf-8")
+
+
+def _rewrite(text: str, root: str) -> str:
+    """Return a page with local style sheets and scripts; `root` leads from it to the root of the site."""
+    styles = [f'<link rel="stylesheet" href="{root}{FOLDER}/{name}">' for name in STYLES]
+    scripts = [f'<script src="{root}{FOLDER}/{name}"></script>' for name in SCRIPTS]
+    text = LOGO.sub(f"{root}static/images/logo-long.png", UNUSABLE_TAG.sub("", text))
+    return re.sub(r"<head>", lambda _: "\n".join(["<head>", *styles, ICONS, *scripts]), text, count=1)
