@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.flows.conftest import write_classes, write_evaluation, write_summary_of_validation
 
 COMMAND = [sys.executable, "-m", "flows.cli", "train"]
-NEXT_STEPS = "next: commit this run            git add dvc.lock params.yaml && git commit\n"
+NEXT_STEPS = "next: look at the report         graft report\n"
 
 
 @pytest.fixture(autouse=True)
