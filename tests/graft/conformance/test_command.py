@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -176,6 +177,20 @@ def test_a_page_without_a_place_for_the_table_is_not_touched(folder: Path) -> No
         "the table belongs. Add them, or give another file."
     )
     assert page.read_text() == "# My page\n"
+
+
+def test_a_page_that_is_no_text_or_no_file_is_not_touched(folder: Path) -> None:
+    (folder / "bytes.md").write_bytes(b"\xff\xfe")
+    os.mkfifo(folder / "pipe.md")
+    for name, found in {
+        "bytes.md": "exists and is no text in UTF-8. Give a page in Markdown, or another file.",
+        "pipe.md": "is a device or a pipe, which a file must not replace. Give the path of a file.",
+    }.items():
+        with pytest.raises(GraftError) as raised:
+            main(["--model", str(folder / "export"), "--markdown", str(folder / name), str(folder / "pictures")])
+        assert str(raised.value) == f"{folder / name} {found}"
+    assert (folder / "bytes.md").read_bytes() == b"\xff\xfe"
+    assert (folder / "pipe.md").is_fifo()
 
 
 def test_without_any_readable_image_the_command_ends_in_one_line(folder: Path) -> None:
