@@ -74,6 +74,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.novelty
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.backbones
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark, YAMLError
+from ruamel.yaml.tokens import CommentToken
 
 from tasks.common import params
 from tasks.common.errors import ParamsError
@@ -38,12 +40,40 @@ def edit(path: Path, changes: Sequence[tuple[str, Any]]) -> None:
             if not isinstance(target, dict):
                 message = f"--set {key}: '{section}' is no section of params.yaml."
                 raise ParamsError(message)
-        target[name] = value
+        _replace(target, name, value)
     text = StringIO()
     yaml.dump(document, text)
     params.check(YAML(typ="safe", pure=True).load(text.getvalue()), path)
     with atomic_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _replace(target: CommentedMap, name: str, value: Any) -> None:
+    """Set a value: a list or a mapping is written in brackets, and the comments and empty lines around it stay."""
+    old = target.get(name)
+    if isinstance(value, list | dict):
+        value = CommentedSeq(value) if isinstance(value, list) else CommentedMap(value)
+        value.fa.set_flow_style()
+    if isinstance(old, CommentedSeq | CommentedMap) and not old.fa.flow_style():
+        first, last = target.ca.items.get(name), _last_comment(old)
+        # A comment of ruamel begins behind the value, and goes on to the next key.
+        text, mark = (first[2].value, first[2].start_mark) if first and first[2] else ("\n", CommentMark(0))
+        text += last.value.partition("\n")[2] if last else ""
+        # ruamel would write the comments as those of an item, and forget the end of the line.
+        target.ca.items[name] = [None, None, CommentToken(text, mark, None), None]
+    target[name] = value
+
+
+def _last_comment(node: Any) -> CommentToken | None:
+    """Return what stands behind the last item of a list or a mapping, up to the next key."""
+    last = None
+    while isinstance(node, CommentedSeq | CommentedMap) and node:
+        is_list = isinstance(node, CommentedSeq)
+        key = len(node) - 1 if is_list else next(reversed(node))
+        tokens = node.ca.items.get(key)
+        last = tokens[0 if is_list else 2] if tokens else None
+        node = node[key]
+    return last
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
