@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tasks.common.errors import ParamsError, did_you_mean
-from tasks.common.text import printable
+from tasks.common.text import count, printable
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -91,7 +91,7 @@ NearDuplicates = Annotated[int | None, PlainValidator(_near_duplicates)]
 class Section(BaseModel):
     """A section of params.yaml: every key is required, other keys are refused, values are not converted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Columns(Section):
@@ -376,6 +376,10 @@ def _explain(details: ErrorDetails) -> str:
         return f"'{key or 'the file'}' is {_shown(details['input'])}; expected a section of keys."
     if details["type"] == "string_pattern_mismatch":
         return f"'{key}' is {_shown(details['input'])}; expected text that matches {details['ctx']['pattern']}"
+    for kind, bound, limit in (("too_short", "at least", "min_length"), ("too_long", "at most", "max_length")):
+        if details["type"].endswith(kind):
+            unit = "character" if details["type"].startswith("string") else "item"
+            return f"'{key}' is {_shown(details['input'])}; expected {bound} {count(details['ctx'][limit], unit)}."
     expected = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ").removeprefix("a valid ")
     return f"'{key}' is {_shown(details['input'])}; expected {expected}."
 

@@ -141,6 +141,23 @@ def test_an_operating_point_of_a_class_whose_name_yaml_reads_as_a_number_is_that
     assert evaluation.operating_points == {"7": params.OperatingPoint(recall=0.9)}
 
 
+@pytest.mark.parametrize(
+    ("mean", "message"),
+    [
+        ([0.5], "'backbone.preprocessing.mean' is [0.5]; expected at least 3 items."),
+        ([0.5] * 4, "'backbone.preprocessing.mean' is [0.5, 0.5, 0.5, 0.5]; expected at most 3 items."),
+        ([0.5, 0.5, float("nan")], "'backbone.preprocessing.mean.2' is nan; expected a finite number."),
+    ],
+    ids=["one number", "four numbers", "not a number"],
+)
+def test_wrong_numbers_for_the_channels_are_named(mean: list[float], message: str) -> None:
+    document = YAML(typ="safe", pure=True).load(PATH)
+    document["backbone"]["preprocessing"] = dict.fromkeys(params.EncoderPreprocessing.model_fields) | {"mean": mean}
+    with pytest.raises(ParamsError) as caught:
+        params.check(document, Path("params.yaml"))
+    assert str(caught.value) == f"params.yaml: {message}"
+
+
 def test_an_extra_key_of_a_section_that_may_be_null_is_named_with_its_nearest_match() -> None:
     document = YAML(typ="safe", pure=True).load(PATH)
     keys = dict.fromkeys(params.EncoderPreprocessing.model_fields)

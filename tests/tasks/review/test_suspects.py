@@ -3,7 +3,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tasks.calibration.label_errors import estimate_errors, likely_labels, margins
 from tasks.review.ranking.duplicates import find_duplicates
 from tasks.review.ranking.outliers import THRESHOLD, score_outliers
 from tasks.review.ranking.probabilities import count_votes, predict_held_out
@@ -12,8 +11,6 @@ from tasks.review.suspects import review_dataset
 from tasks.review.table import FindingKind
 from tasks.tables.corrections import Action, Correction
 from tests.tasks.review.clusters import make_dataset, relabel, search, take
-
-PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.3, 0.3, 0.4]])
 
 
 def test_exactly_the_relabelled_images_are_suspects_with_their_true_class_as_likely() -> None:
@@ -142,22 +139,6 @@ def test_an_image_is_listed_once() -> None:
     twins = dataset._replace(units=units)
     suspects = review_dataset(twins, search(twins), {}, limit=50).suspects
     assert [(suspect.finding, suspect.path) for suspect in suspects] == [(FindingKind.WRONG_LABEL, "bee/10.png")]
-
-
-def test_margins_compare_with_the_largest_other_class() -> None:
-    labels = np.array([0, 2, 1])
-    np.testing.assert_allclose(margins(PROBABILITIES, labels), [0.8, -0.2, -0.1])
-    assert likely_labels(PROBABILITIES, labels).tolist() == [1, 1, 2]
-
-
-def test_errors_are_estimated_from_the_confident_joint_scaled_to_the_class_sizes() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.1, 0.9], [0.1, 0.9]])
-    labels = np.array([0, 0, 0, 0, 1, 1])
-    # Thresholds 0.65 and 0.9: of class 0, two are confidently 0 and none is 1; the fourth counts nowhere.
-    assert estimate_errors(probabilities, labels) == 0
-    probabilities[2] = [0.05, 0.95]
-    # Now two are 0 and one is 1: a third of the four images of class 0.
-    assert estimate_errors(probabilities, labels) == pytest.approx(4 / 3)
 
 
 def test_votes_are_shares_and_equal_without_neighbours() -> None:
