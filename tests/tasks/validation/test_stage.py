@@ -158,6 +158,8 @@ def test_data_docs_are_styled_and_usable_without_a_network(faulty: Path, browser
     site = faulty / "docs"
     pages = sorted(site.rglob("*.html"))
     assert len(pages) == 7
+    folders = {path.parent.relative_to(site).as_posix() for path in (site / "static").rglob("*") if path.is_file()}
+    assert folders == {"static/images", "static/libraries"}
     for page in pages:
         seen = visit(browser, page, NARROW)
         assert seen.messages == []
@@ -166,4 +168,6 @@ def test_data_docs_are_styled_and_usable_without_a_network(faulty: Path, browser
         assert not scrolls_sideways(browser)
         # Bootstrap's style sheet sets the colour, and its tables are made by a script.
         assert browser.execute_script("return getComputedStyle(document.body).color") == "rgb(33, 37, 41)"
+        assert browser.execute_script("return getComputedStyle(document.querySelector('footer')).display") == "none"
+        assert "prefers-color-scheme" not in page.read_text(encoding="utf-8")
         assert browser.execute_script("return document.querySelector('.bootstrap-table') !== null")
