@@ -29,6 +29,8 @@ PERPLEXITY = 30
 ITERATIONS = 500
 SEED = 0
 MAX_LIKELY_ERRORS = 24
+# A model that takes so large a share of the images for others is wrong itself more often than the labels.
+MAX_ERROR_SHARE = 0.1
 
 
 class Dot(NamedTuple):
@@ -56,6 +58,11 @@ class FeatureMap(NamedTuple):
     images: int
     judged: int
     likely_errors: int
+
+    @property
+    def errors_are_credible(self) -> bool:
+        """Return whether the model is good enough to say how many labels are wrong."""
+        return self.likely_errors <= MAX_ERROR_SHARE * self.judged
 
 
 def draw_feature_map(vectors: Vectors, test: TestSet, held_out: HeldOut) -> FeatureMap | None:

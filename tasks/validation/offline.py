@@ -50,8 +50,9 @@ def make_offline(site: Path) -> None:
     """Copy the libraries into the site in the folder `site`, and let its pages load these and the logo alone."""
     logo = (site / LOGO).read_bytes()
     shutil.rmtree(site / "static")
-    for folder in ((site / LOGO).parent, target := site / FOLDER):
-        folder.mkdir(parents=True)
+    target = site / FOLDER
+    target.mkdir(parents=True)
+    (site / LOGO).parent.mkdir()
     (site / LOGO).write_bytes(logo)
     for name in (*STYLES, *SCRIPTS):
         shutil.copyfile(LIBRARIES / name, target / name)

@@ -14,8 +14,6 @@ from tasks.pages.rendering import clip
 MAX_MARKED_CLASSES = 10
 SIDE = 640
 MARGIN = 12
-# A model that takes so large a share of the images for others is wrong itself more often than the labels.
-MAX_ERROR_SHARE = 0.1
 
 
 class Mark(NamedTuple):
@@ -81,7 +79,7 @@ def describe_feature_map(feature_map: FeatureMap | None, gallery: Gallery) -> Fe
         for dot in dots
     ]
     doubtful = [(dot, gallery.add(dot.path)) for dot in dots if dot.doubtful]
-    is_credible = feature_map.likely_errors <= MAX_ERROR_SHARE * feature_map.judged
+    is_credible = feature_map.errors_are_credible
     return FeatureMapPart(
         _headline(feature_map),
         [

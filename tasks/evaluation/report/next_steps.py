@@ -31,6 +31,8 @@ IMBALANCE = 5
 # A given class with a smaller probability than the first, and another class with more than the second, may be a wrong
 # label.
 IMPROBABLE, PROBABLE = 0.05, 0.9
+# A larger share for the test leaves too little to train on.
+MAX_TEST_FRACTION = 0.3
 
 
 class Step(NamedTuple):
@@ -42,28 +44,41 @@ class Step(NamedTuple):
 
 
 def describe_next_steps(
-    measurements: Measurements, test: TestSet, rows: Sequence[Accepted], params: Params
+    measurements: Measurements, test: TestSet, rows: Sequence[Accepted], params: Params, *, splits_are_drawn: bool
 ) -> list[Step]:
-    """Return at most MAX_STEPS steps, the ones with most to gain first; `rows` are the images of all splits."""
+    """Return at most MAX_STEPS steps, the ones with most to gain first.
+
+    `rows` are the images of all splits. `splits_are_drawn` is false if folders or the table give them all, so that the
+    params of the split have no effect.
+    """
     steps = [
-        *_advise_on_labels(test),
+        *_advise_on_labels(measurements, test),
         *_advise_on_weights(measurements, params),
         *_advise_on_images(measurements, rows),
         *_advise_on_imbalance(measurements, rows, params),
         *_advise_on_slices(measurements),
-        *_advise_on_test_images(test, params),
+        *_advise_on_test_images(test, params, splits_are_drawn=splits_are_drawn),
         *_advise_on_training(measurements, rows, params),
     ]
     return steps[:MAX_STEPS]
 
 
-def _advise_on_labels(test: TestSet) -> Iterator[Step]:
+def _advise_on_labels(measurements: Measurements, test: TestSet) -> Iterator[Step]:
     given = test.probabilities[range(len(test.paths)), test.actual]
     doubtful = int(((given < IMPROBABLE) & (test.confidences > PROBABLE)).sum())
+    reasons = []
     if doubtful:
         images = f"{count(doubtful, 'test image')} {'has' if doubtful == 1 else 'have'}"
+        reasons.append(
+            f"{images} another class with more than {PROBABLE:.0%}, and the given one with less than {IMPROBABLE:.0%}."
+        )
+    feature_map = measurements.feature_map
+    if feature_map and feature_map.likely_errors and feature_map.errors_are_credible:
+        labels = count(feature_map.likely_errors, "label")
+        reasons.append(f"{labels} of {count(feature_map.judged, 'training and validation image')} may be wrong.")
+    if reasons:
         yield Step(
-            f"{images} another class with more than {PROBABLE:.0%}, and the given one with less than {IMPROBABLE:.0%}.",
+            " ".join(reasons),
             "Look for wrong labels: one in the test costs accuracy on paper, one in training costs it in truth.",
             "graft data review",
         )
@@ -83,7 +98,7 @@ def _advise_on_images(measurements: Measurements, rows: Sequence[Accepted]) -> I
     training = Counter(row.label for row in rows if row.split == "train")
     if few := state_small(training, FEW_TRAINING_IMAGES):
         yield Step(
-            f"{few[0]} {few[1]} training images, fewer than {FEW_TRAINING_IMAGES}.",
+            f"{few[0]} {few[1]} training {_images(few[1])}, fewer than {FEW_TRAINING_IMAGES}.",
             "Add more pictures there.",
             "graft data add FOLDER",
         )
@@ -127,15 +142,26 @@ def _advise_on_slices(measurements: Measurements) -> Iterator[Step]:
             return
 
 
-def _advise_on_test_images(test: TestSet, params: Params) -> Iterator[Step]:
-    few = state_small(Counter(test.labels()), FEW_IMAGES_OF_CLASS)
-    if few or len(test.paths) < FEW_TEST_IMAGES:
-        images = count(len(test.paths), "test image")
-        yield Step(
-            f"{few[0]} {few[1]} test images." if few else f"{images} cannot say more than the wide intervals above.",
-            "Keep a larger share for the test, if you cannot add pictures.",
-            f"graft train --set dataset.test_fraction={min(0.3, 2 * params.dataset.test_fraction):g}",
-        )
+def _advise_on_test_images(test: TestSet, params: Params, *, splits_are_drawn: bool) -> Iterator[Step]:
+    numbers = Counter(test.labels())
+    few = state_small({name: numbers[name] for name in test.classes}, FEW_IMAGES_OF_CLASS)
+    if few is None and len(test.paths) >= FEW_TEST_IMAGES:
+        return
+    images = count(len(test.paths), "test image")
+    reason = f"{images} cannot say more than the wide intervals above."
+    if few:
+        reason = f"{few[0]} {few[1]} test {_images(few[1])}."
+    fraction = min(MAX_TEST_FRACTION, 2 * params.dataset.test_fraction)
+    if splits_are_drawn and fraction > params.dataset.test_fraction:
+        advice = "Keep a larger share for the test, if you cannot add pictures."
+        yield Step(reason, advice, f"graft train --set dataset.test_fraction={fraction:g}")
+    else:
+        yield Step(reason, "Add more pictures to the test.", "graft data add FOLDER")
+
+
+def _images(number: str) -> str:
+    """Return the noun that follows a number, or a range of numbers, in a sentence."""
+    return "image" if number == "1" else "images"
 
 
 def _advise_on_training(measurements: Measurements, rows: Sequence[Accepted], params: Params) -> Iterator[Step]:
@@ -145,6 +171,18 @@ def _advise_on_training(measurements: Measurements, rows: Sequence[Accepted], pa
         return
     images = sum(training.values()) / len(training)
     wrong = f"{1 - accuracy:.1%} of the test images are wrong"
+    if params.head.search == "off":
+        yield Step(
+            f"{wrong}, and the only head that was tried is that of the params.",
+            "Let the search compare many heads.",
+            "graft train --set head.search=grid",
+        )
+    if params.backbone.cut is not None:
+        yield Step(
+            f"{wrong}, with the layers up to {printable(str(params.backbone.cut))} alone.",
+            "Use the layers after it, too.",
+            "graft train --set backbone.cut=null",
+        )
     if params.features.taps != "auto":
         yield Step(
             f"{wrong}, and the head reads given layers only.",

@@ -22,6 +22,7 @@ from tasks.evaluation.thresholds import missed_points
 from tasks.onnx.model_metadata import ModelMetadata
 from tasks.pages import rendering
 from tasks.pages.gallery import SIDE, Gallery
+from tasks.tables import manifest
 from tasks.tables.accepted import Accepted
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
@@ -74,7 +75,7 @@ def write_report(
         "training": describe_training(inputs, measurements.learning_curve, confidence),
         "feature_map": describe_feature_map(measurements.feature_map, gallery),
         "run": describe_run(inputs, metadata, params),
-        "next_steps": describe_next_steps(measurements, test, rows, params),
+        "next_steps": describe_next_steps(measurements, test, rows, params, splits_are_drawn=_are_drawn(inputs)),
         "slices": describe_slices(measurements.slices, len(test.paths), metrics["accuracy"]),
     }
     text = rendering.render(
@@ -86,3 +87,9 @@ def write_report(
         side=SIDE,
     )
     rendering.write_page(file, text)
+
+
+def _are_drawn(inputs: Inputs) -> bool:
+    """Return whether Graft drew the split of any image, which neither a folder nor the table gave."""
+    rows = manifest.read(inputs.manifest).select(["split", "given_split"]).to_pylist()
+    return any(row["split"] and not row["given_split"] for row in rows)

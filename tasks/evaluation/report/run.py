@@ -23,11 +23,29 @@ class Command(NamedTuple):
     lines: str
 
 
+# The uses of a run, from repeating it.
+COMMANDS = [
+    Command("Repeat the run, from the commit that has it", "dvc repro"),
+    Command("Classify pictures", "graft predict IMAGES"),
+    Command(
+        "Classify them from a program",
+        'from graft import Classifier\n\nclassifier = Classifier("artifacts/export/model.onnx")\n'
+        'predictions = classifier.predict(["picture.jpg"])',
+    ),
+    Command("Try the model in a browser", "graft demo"),
+    Command("Answer over HTTP", "graft serve"),
+    Command("Look at likely wrong labels", "graft data review"),
+    Command("Compare with the last committed run", "graft report HEAD"),
+    Command("Make it the next version", "graft promote"),
+]
+
+
 class RunPart(NamedTuple):
-    """The part: facts as pairs of name and value, all settings as such pairs, and commands."""
+    """The part: facts, metadata of the exported file and all settings as pairs of name and value, and commands."""
 
     facts: list[tuple[str, str]]
     versions: list[tuple[str, str]]
+    metadata: list[tuple[str, str]]
     settings: list[tuple[str, str]]
     commands: list[Command]
 
@@ -56,8 +74,9 @@ def describe_run(inputs: Inputs, metadata: ModelMetadata, params: Params) -> Run
     return RunPart(
         [(name, text) for name, text in facts if text],
         [("graft", metadata.graft or version("graft")), *((name, version(name)) for name in LIBRARIES)],
+        list(metadata.to_texts().items()),
         list(_flatten(params.model_dump(mode="json"))),
-        _commands(),
+        COMMANDS,
     )
 
 
@@ -72,21 +91,3 @@ def _flatten(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", json.dumps(value, ensure_ascii=False)
-
-
-def _commands() -> list[Command]:
-    """Return what to do with a run, from repeating it to using it."""
-    return [
-        Command("Repeat the run, from the commit that has it", "dvc repro"),
-        Command("Classify pictures", "graft predict IMAGES"),
-        Command(
-            "Classify them from a program",
-            'from graft import Classifier\n\nclassifier = Classifier("artifacts/export/model.onnx")\n'
-            'predictions = classifier.predict(["picture.jpg"])',
-        ),
-        Command("Try the model in a browser", "graft demo"),
-        Command("Answer over HTTP", "graft serve"),
-        Command("Look at likely wrong labels", "graft data review"),
-        Command("Compare with another run", "graft report HEAD"),
-        Command("Make it the next version", "graft promote"),
-    ]

@@ -1,13 +1,12 @@
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows import params_file
-from tasks.common import params as params_module
+from tasks.backbone.registry import load_architectures
 from tasks.common.params import Params
+from tasks.evaluation.feature_map import FeatureMap
 from tasks.evaluation.learning_curve import Gain, LearningCurve
 from tasks.evaluation.measurements import Measurements
 from tasks.evaluation.metrics import class_metrics, overall_metrics
@@ -15,7 +14,7 @@ from tasks.evaluation.report.next_steps import MAX_STEPS, Step, describe_next_st
 from tasks.evaluation.slices import Slice, Slices
 from tasks.evaluation.test_set import TestSet
 from tasks.tables.accepted import Accepted
-from tests.conftest import ROOT
+from tests.docs.checks import check_graft
 from tests.tasks.evaluation.examples import make_test_set
 
 NO_SLICES = Slices([], 0, 0, [], 0.95)
@@ -43,8 +42,10 @@ SOME_WRONG = make_test_set(["a"] * 100 + ["b"] * 100, ["a"] * 90 + ["b"] * 110, 
 SURE = SOME_WRONG._replace(probabilities=SOME_WRONG.probabilities.round() * 0.98 + 0.01)
 
 
-def advise(test: TestSet, rows: list[Accepted], settings: Params, **fields: Any) -> list[Step]:
-    return describe_next_steps(measurements_of(test, **fields), test, rows, settings)
+def advise(
+    test: TestSet, rows: list[Accepted], settings: Params, *, splits_are_drawn: bool = True, **fields: Any
+) -> list[Step]:
+    return describe_next_steps(measurements_of(test, **fields), test, rows, settings, splits_are_drawn=splits_are_drawn)
 
 
 def change(section: str, **keys: Any) -> Callable[[Params], Params]:
@@ -69,6 +70,14 @@ def change(section: str, **keys: Any) -> Callable[[Params], Params]:
             {},
             "The accuracy of 95.0% is that of the starter weights, which have never seen a photograph.",
             "graft train --backbone MobileNetV2",
+        ),
+        (
+            GOOD,
+            make_rows(a=60, b=60),
+            None,
+            {"feature_map": FeatureMap([], 320, 120, 4)},
+            "4 labels of 120 training and validation images may be wrong.",
+            "graft data review",
         ),
         (
             GOOD,
@@ -110,8 +119,40 @@ def change(section: str, **keys: Any) -> Callable[[Params], Params]:
             make_rows(a=60, b=60),
             None,
             {},
-            "'b' has 1 test images.",
+            "'b' has 1 test image.",
             "graft train --set dataset.test_fraction=0.3",
+        ),
+        (
+            make_test_set("aaaaa", "aaaaa", ["a", "b"]),
+            make_rows(a=60, b=60),
+            None,
+            {"splits_are_drawn": False},
+            "'b' has 0 test images.",
+            "graft data add FOLDER",
+        ),
+        (
+            make_test_set("aaaaabbbbb", "aaaaabbbbb", ["a", "b"]),
+            make_rows(a=60, b=60),
+            change("dataset", test_fraction=0.4),
+            {},
+            "10 test images cannot say more than the wide intervals above.",
+            "graft data add FOLDER",
+        ),
+        (
+            SOME_WRONG,
+            make_rows(a=60, b=60),
+            change("head", search="off"),
+            {},
+            "5.0% of the test images are wrong, and the only head that was tried is that of the params.",
+            "graft train --set head.search=grid",
+        ),
+        (
+            SOME_WRONG,
+            make_rows(a=60, b=60),
+            change("backbone", cut=0.5),
+            {},
+            "5.0% of the test images are wrong, with the layers up to 0.5 alone.",
+            "graft train --set backbone.cut=null",
         ),
         (
             SOME_WRONG,
@@ -147,12 +188,12 @@ def change(section: str, **keys: Any) -> Callable[[Params], Params]:
         ),
     ],
     ids=[
-        *("doubtful labels", "starter weights", "few training images", "steep learning curve", "imbalance"),
-        *("bad slice", "few test images", "given taps", "few views", "no fine-tuning", "another network"),
+        *("doubtful labels", "starter weights", "likely wrong labels", "few training images", "steep learning curve"),
+        *("imbalance", "bad slice", "few test images", "given splits", "a large test already", "no search"),
+        *("a cut network", "given taps", "few views", "no fine-tuning", "another network"),
     ],
 )
 def test_a_figure_gives_advice_with_a_command_that_graft_accepts(
-    tmp_path: Path,
     settings: Params,
     test: TestSet,
     rows: list[Accepted],
@@ -164,12 +205,13 @@ def test_a_figure_gives_advice_with_a_command_that_graft_accepts(
     steps = advise(test, rows, adapt(settings) if adapt else settings, **fields)
     assert (reason, command) in [(step.reason, step.command) for step in steps]
     assert len(steps) <= MAX_STEPS
-    words = shlex.split(command)
-    assignments = [params_file.parse_assignment(word) for word in words if "=" in word]
-    params = tmp_path / "params.yaml"
-    params.write_text((ROOT / "params.yaml").read_text())
-    params_file.edit(params, assignments)
-    params_module.load(params)
+    check_graft(shlex.split(command)[1:])
+    if "--backbone" in command:
+        assert command.rsplit(maxsplit=1)[-1] in load_architectures()
+
+
+def test_a_model_that_mistakes_many_images_says_no_number_of_wrong_labels(settings: Params) -> None:
+    assert advise(GOOD, make_rows(a=60, b=60), settings, feature_map=FeatureMap([], 320, 120, 13)) == []
 
 
 def test_a_perfect_model_on_enough_images_needs_no_advice(settings: Params) -> None:

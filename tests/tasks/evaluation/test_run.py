@@ -3,8 +3,11 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from tasks.common.params import Params
-from tasks.evaluation.report.run import describe_run
+from tasks.evaluation.report.run import COMMANDS, Command, describe_run
+from tests.docs.checks import CHECKS
 from tests.graft.models import METADATA, write_colour_model
 from tests.tasks.conftest import write_photos
 from tests.tasks.evaluation.projects import write_inputs
@@ -24,8 +27,18 @@ def test_the_run_is_described_by_hashes_versions_and_all_settings_without_dates_
     assert facts["layers that the head reads"] == "last"
     assert facts["exported file, SHA-256"] == sha256(inputs.model.read_bytes()).hexdigest()
     assert dict(part.versions)["graft"] == "1.2"
+    assert dict(part.metadata)["classes"] == json.dumps(METADATA.classes)
     flat = dict(part.settings)
     assert flat["dataset.columns.path"] == '"path"'
     assert flat["evaluation.operating_points"] == "{}"
     assert flat["validation.checks.blurred"] == '"warning"'
-    assert not any(str(tmp_path) in text for pairs in part[:3] for _, text in pairs)
+    assert not any(str(tmp_path) in text for pairs in part[:4] for _, text in pairs)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.purpose for command in COMMANDS])
+def test_a_command_of_the_page_is_understood_by_its_program(command: Command) -> None:
+    if "import" in command.lines:
+        compile(command.lines, "page", "exec")
+        return
+    program, *words = command.lines.split()
+    CHECKS[program](words)
