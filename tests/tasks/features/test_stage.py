@@ -60,6 +60,14 @@ def rows(tmp_path: Path) -> list[Accepted]:
     return rows
 
 
+@pytest.fixture(scope="module")
+def other_backbone(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
+    """Prepare a base of the same input size, with vectors of its own."""
+    folder = tmp_path_factory.mktemp("other") / "backbone"
+    prepare_backbone(settings.backbone.model_copy(update={"pooling": "max"}), None, folder)
+    return folder
+
+
 class Run:
     """Extracts in a folder of the test, with a feature store there."""
 
@@ -200,18 +208,15 @@ def test_training_photographs_are_decoded_at_a_reduced_scale_and_test_photograph
 
 
 @pytest.mark.usefixtures("photographs")
-def test_another_backbone_of_the_same_input_size_opens_no_photograph_again(
-    run: Run, tmp_path: Path, settings: Params
-) -> None:
-    prepare_backbone(settings.backbone.model_copy(update={"pooling": "max"}), None, tmp_path / "other")
-    first, run.backbone = run.backbone, tmp_path / "other"
+def test_another_backbone_of_the_same_input_size_opens_no_photograph_again(run: Run, other_backbone: Path) -> None:
+    first, run.backbone = run.backbone, other_backbone
     run("alone", views=3)
     shutil.rmtree(run.folder / "store")
     run.backbone = first
     run(views=3)
     for path in (run.folder / "photos").glob("*.jpg"):
         path.unlink()
-    run.backbone = tmp_path / "other"
+    run.backbone = other_backbone
     run("again", views=3)
     assert run.computed == 4
     assert run.bytes("again") == run.bytes("alone")
@@ -228,10 +233,9 @@ def test_only_new_images_are_computed(run: Run, rows: list[Accepted]) -> None:
     assert run.computed == 1
 
 
-def test_another_backbone_and_back_computes_nothing_the_second_time(run: Run, tmp_path: Path, settings: Params) -> None:
+def test_another_backbone_and_back_computes_nothing_the_second_time(run: Run, other_backbone: Path) -> None:
     first, run_of_first = run(), run.computed
-    prepare_backbone(settings.backbone.model_copy(update={"pooling": "max"}), None, tmp_path / "other")
-    backbone, run.backbone = run.backbone, tmp_path / "other"
+    backbone, run.backbone = run.backbone, other_backbone
     assert not np.array_equal(vectors(run("other")), vectors(first))
     assert run.computed == run_of_first
     run.backbone = backbone
